@@ -1,0 +1,1 @@
+"""The model host: the one process that loads weights.  Nothing imports it; `assistant.host` starts it."""

@@ -1,0 +1,1 @@
+"""The language server: the assistant's door for editors."""

@@ -1,0 +1,1 @@
+"""The fine-tune that produces the model: `python -m training`."""
