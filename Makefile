@@ -1,0 +1,41 @@
+# The verbs of this project.  Each does its own set-up in .venv; what a person runs here is what CI runs.
+SHELL := /bin/sh
+BIN := .venv/bin
+
+# The question may hold quotes, dollars and backticks: it reaches the program through the environment, and make never expands it.
+Q ?= Write a small Python function that returns the n-th Fibonacci number, with a docstring.
+export QUESTION := $(value Q)
+unexport Q
+
+.DEFAULT_GOAL := help
+.PHONY: help ask test check soak bench-ask clean
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+ask: ## Ask a model on this machine for a small Python function; Q="…" asks something else.
+	@scripts/bootstrap ask
+	@$(BIN)/assistant ask -y -- "$$QUESTION"
+
+test: ## Run the tests.
+	@scripts/bootstrap test
+	@$(BIN)/python -m pytest
+
+check: ## Check format, lint, types and layers.
+	@scripts/bootstrap test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+soak: ## Run the long tests, with the full counts of the promises.
+	@scripts/bootstrap test
+	@STARCHAT_SOAK=1 $(BIN)/python -m pytest -m "soak or not soak"
+
+bench-ask: ## Measure how quick an answer is; prints each figure beside its goal.
+	@scripts/bootstrap test
+	@$(BIN)/python -m benchmarks.ask
+
+clean: ## Remove .venv and everything that was built; models and settings stay.
+	rm -rf .venv build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
