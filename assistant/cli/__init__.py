@@ -1,0 +1,77 @@
+"""`assistant`: the commands of the shell.  Each module of this package is one command, or what several of them share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+from assistant import __version__
+from assistant.errors import AssistantError, Cancelled
+
+_COMMANDS = ("ask", "fix", "models", "hosts", "doctor")
+
+_EXIT_CODES = """\
+exit codes:
+  0 done   2 wrong usage   3 unusable file, range or text   4 broken settings   5 model unknown, unsafe or too large
+  6 download failed   7 disk or permission   8 model host failed   9 no safe edit   130 stopped by the user   1 a bug of ours
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code (see `assistant.errors`)."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        options = _parser().parse_args(given)
+        code: int = options.run(options)
+        sys.stdout.flush()
+    except AssistantError as error:
+        return _report(error, debug=debug)
+    except KeyboardInterrupt:
+        return _report(Cancelled("Stopped."), debug=debug)
+    except BrokenPipeError:
+        return _reader_left()
+    except Exception as error:  # noqa: BLE001 - the last net: a bug of ours is one line, too
+        return _report(_bug(error), debug=debug)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="assistant",
+        description="A coding assistant that runs on your own machine.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"assistant {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show where an error came from")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name in _COMMANDS:
+        import_module(f"assistant.cli.{name}").register(commands)
+    return parser
+
+
+def _report(error: AssistantError, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    print(f"assistant: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def _bug(error: Exception) -> AssistantError:
+    wrapped = AssistantError(
+        f"Something went wrong that should not have: {type(error).__name__}: {error}.".replace("\n", " "),
+        "Please report it with the output of the same command and --debug.",
+    )
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def _reader_left() -> int:
+    # Whoever read our output has gone (`assistant … | head`); Python would complain once more when it closes stdout.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

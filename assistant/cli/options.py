@@ -1,0 +1,64 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from assistant.errors import UsageError
+from assistant.settings import QUANTIZATIONS, Settings, load
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Which model answers, and where it runs; each comes before the environment and the settings file."""
+    group = parser.add_argument_group("model")
+    group.add_argument("-m", "--model", help="a catalogue name, a folder, a GGUF file, a hub id (owner/name) or a URL")
+    group.add_argument("--quantization", choices=QUANTIZATIONS, help="how the torch engine holds the weights")
+    group.add_argument("--device", help="auto, cpu, cuda, cuda:1 or mps")
+    group.add_argument("--endpoint", metavar="URL", help="an OpenAI-compatible server to use instead of a local model")
+    group.add_argument("--few-shot", metavar="FILE", help="example dialogues for a base model")
+    group.add_argument("-y", "--yes", action="store_true", help="answer every question with yes")
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """How the answer is shown."""
+    group = parser.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="print exactly one JSON object")
+    group.add_argument("--show-context", action="store_true", help="print what the model is shown, and ask nothing")
+    group.add_argument("--max-tokens", type=_positive, metavar="N", help="the longest reply, in tokens")
+    group.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 (the default) always takes the likeliest token")
+
+
+def settings_from(options: argparse.Namespace) -> Settings:
+    """The settings in force, with the command line's own on top.
+
+    Raises:
+        SettingsError: the settings file or an environment variable cannot be understood.
+    """
+    keys = ("model", "quantization", "device", "endpoint", "few_shot")
+    return load({key: getattr(options, key) for key in keys})
+
+
+def file_and_lines(argument: str) -> tuple[Path, tuple[int, int] | None]:
+    """`FILE`, `FILE:12` or `FILE:10-20` as a path and a range of 1-based lines, both ends included.
+
+    A file whose own name ends like a range is taken as it is.
+
+    Raises:
+        UsageError: the range runs backwards or begins before line 1.
+    """
+    name, colon, span = argument.rpartition(":")
+    first, _, last = span.partition("-")
+    if not colon or not first.isdecimal() or (last and not last.isdecimal()) or Path(argument).exists():
+        return Path(argument), None
+    lines = (int(first), int(last or first))
+    if not 1 <= lines[0] <= lines[1]:
+        raise UsageError(f"The range {span} of {name} makes no sense.", "Lines count from 1, and the first comes first: FILE:10-20.")
+    return Path(name), lines
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)

@@ -1,0 +1,66 @@
+"""The table of commands: one row and one prompt file each.
+
+A prompt file is Markdown: sections headed `## system`, `## user` and, for edits, one section for each further try.  In a
+section `$name` stands for a value that the turn fills in; `$$` is a dollar sign.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from string import Template
+from typing import Literal
+
+from assistant.errors import UsageError
+from assistant.wire import Urgency
+
+Effect = Literal["answer", "edit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Something that a user can ask for.
+
+    name: the verb in the shell, and the name of the prompt file.
+    title: what people read in a help text or a menu.
+    effect: `answer` shows text, `edit` rewrites a region of a file.
+    """
+
+    name: str
+    title: str
+    effect: Effect
+
+    @property
+    def urgency(self) -> Urgency:
+        """Where requests of this command stand in the model host's queue."""
+        return "edit" if self.effect == "edit" else "chat"
+
+    def prompt(self, section: str, **values: str) -> str:
+        """One section of the prompt file with `values` filled in; text inside a value is never expanded again."""
+        return Template(_sections(self.name)[section]).substitute(values)
+
+
+COMMANDS = (
+    Command("ask", "Ask a question about code", "answer"),
+    Command("fix", "Fix a bug", "edit"),
+)
+
+
+def command(name: str) -> Command:
+    """The command called `name`.
+
+    Raises:
+        UsageError: there is none; the message lists those there are.
+    """
+    for row in COMMANDS:
+        if row.name == name:
+            return row
+    raise UsageError(f"There is no command {name!r}.", f"Commands: {', '.join(row.name for row in COMMANDS)}.")
+
+
+@cache
+def _sections(name: str) -> dict[str, str]:
+    text = files("assistant.prompts").joinpath(f"{name}.md").read_text(encoding="utf-8")
+    parts = f"\n{text}".split("\n## ")[1:]
+    return {heading.strip(): body.strip() for heading, _, body in (part.partition("\n") for part in parts)}
