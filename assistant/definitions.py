@@ -93,7 +93,7 @@ def _all(root: Node, lines: list[str]) -> Iterator[Definition]:
     pending: list[tuple[Node, tuple[str, ...]]] = [(root, ())]
     while pending:
         node, path = pending.pop()
-        if _defines(node) and (name := _name(node)):
+        if node is not root and _defines(node) and (name := _name(node)):
             path = (*path, name)
             yield _definition(node, path, lines)
         pending.extend((child, path) for child in node.named_children)
