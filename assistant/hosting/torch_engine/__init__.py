@@ -1,0 +1,52 @@
+"""The engine for Hugging Face model folders: transformers on a GPU or the CPU, in bf16, fp32, 8-bit or 4-bit.
+
+`open` is all that the host calls.  The parts, in the order of a request's way: `engine` (admission, streaming), `kv` (caches
+and their reuse), `decode` (prefill and the token loop), `sampling`.  In the order of loading: `device`, `quantization`,
+`memory`, `loading`, `tokenizer`.  Nothing here knows of conversations, templates or HTTP.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable
+
+from assistant.errors import ModelError
+from assistant.hosting.engine import Engine
+from assistant.models.spec import ModelSpec
+
+
+def open(spec: ModelSpec, report: Callable[[float], None]) -> Engine:
+    """Load the model of `spec` from its folder; `report` is told the fraction that is done, from 0 to 1.
+
+    Nothing is fetched from the network, and no code that comes with the model is run.
+
+    Raises:
+        ModelError: a package is missing, or the folder is unsafe, damaged or of an unknown architecture.
+        OutOfMemory: the weights do not fit; found out before they are read, with numbers.
+    """
+    _require_packages(spec)
+    # Read by the Hugging Face libraries when they are imported: a model in a folder needs nothing from the hub.
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from assistant.hosting.torch_engine.engine import TorchEngine
+    from assistant.hosting.torch_engine.loading import load
+
+    return TorchEngine(load(spec, report))
+
+
+def _require_packages(spec: ModelSpec) -> None:
+    if spec.quantization == "int8":
+        raise ModelError("The quantisation int8 comes with a later version.", "Use --quantization bnb-8bit or bnb-4bit.")
+    needed = ["torch", "transformers", "accelerate"]
+    extra = "torch"
+    if spec.quantization != "none":
+        needed.append("bitsandbytes")
+        extra = "gpu"
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ModelError(
+            f"{spec.name} needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed.",
+            f"Run: pip install 'starchat-assistant[{extra}]'",
+        )

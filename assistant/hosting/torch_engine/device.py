@@ -1,0 +1,77 @@
+"""Which device and number format a model runs in, and with how many threads."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from assistant.errors import ModelError
+from assistant.models.spec import ModelSpec
+
+
+def choose(wanted: str) -> torch.device:
+    """The device called `wanted`; `auto` is the first GPU, else Apple's, else the CPU.
+
+    Raises:
+        ModelError: no such device can be used here; the remedy says why.
+    """
+    if wanted == "auto":
+        return _best()
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise ModelError(f"{wanted!r} is not the name of a device.", "Use auto, cpu, cuda, cuda:1 or mps.") from error
+    if device.type == "cuda":
+        return _cuda(device)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ModelError("This machine has no Metal device that torch can use.", "Use --device cpu.")
+    return device
+
+
+def dtype_of(spec: ModelSpec) -> torch.dtype:
+    """The format of weights that are not quantised: bfloat16 unless the spec says otherwise.
+
+    Raises:
+        ModelError: the format is unknown.
+    """
+    formats = {"auto": torch.bfloat16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+    if spec.dtype not in formats:
+        raise ModelError(f"The number format {spec.dtype!r} is unknown.", f"Use one of {', '.join(formats)}.")
+    return formats[spec.dtype]
+
+
+def use_threads(wanted: int | None) -> int:
+    """Set torch's threads: `wanted`, or all cores but one, since every engine collapses when it spins on busy cores."""
+    threads = wanted or max(1, _cores() - 1)
+    torch.set_num_threads(threads)
+    return threads
+
+
+def _best() -> torch.device:
+    if torch.cuda.is_available():
+        return torch.device("cuda", 0)
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _cuda(device: torch.device) -> torch.device:
+    if torch.version.cuda is None and getattr(torch.version, "hip", None) is None:
+        raise ModelError(
+            "The installed torch was built for the CPU only.",
+            "Install a CUDA build of torch (pip install --force-reinstall torch), or use --device cpu.",
+        )
+    if not torch.cuda.is_available():
+        raise ModelError(
+            f"torch (CUDA {torch.version.cuda}) finds no usable GPU.",
+            "Check that nvidia-smi works and that the driver supports this CUDA version, or use --device cpu.",
+        )
+    index = device.index or 0
+    if index >= torch.cuda.device_count():
+        raise ModelError(f"There is no GPU number {index}; {torch.cuda.device_count()} can be used.", "Use --device cuda:0.")
+    return torch.device("cuda", index)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

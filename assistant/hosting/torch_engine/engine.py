@@ -1,0 +1,133 @@
+"""The torch engine itself: admits a request, streams its text, keeps its prefix."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import torch
+
+from assistant.errors import ContextOverflow, OutOfMemory, UsageError
+from assistant.hosting.detokenizer import Detokenizer
+from assistant.hosting.engine import EngineInfo, EngineRequest, Finish, Piece
+from assistant.hosting.torch_engine import memory
+from assistant.hosting.torch_engine.decode import generate
+from assistant.hosting.torch_engine.kv import Prefixes
+from assistant.hosting.torch_engine.loading import Loaded
+from assistant.hosting.torch_engine.tokenizer import FolderTokenizer
+from assistant.wire import Usage
+
+# Tokens of a prompt computed at a time.  Larger is faster, smaller is sooner cancelled; a CPU is busy with 64 for long enough.
+_CHUNK = {"cpu": 64}
+_GPU_CHUNK = 512
+
+
+class TorchEngine:
+    """Implements `assistant.hosting.engine.Engine` over a loaded transformers model, one stream at a time."""
+
+    def __init__(self, loaded: Loaded, chunk: int | None = None) -> None:
+        self._loaded = loaded
+        self._chunk = chunk or _CHUNK.get(loaded.device.type, _GPU_CHUNK)
+        self._room = _room(loaded)
+        self._prefixes = Prefixes(loaded.config, self._room)
+        self._info = _describe(loaded, self._room)
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    @property
+    def tokenizer(self) -> FolderTokenizer:
+        return self._loaded.tokenizer
+
+    def stream(self, request: EngineRequest, cancelled: Callable[[], bool]) -> Iterator[Piece | Finish]:
+        """See `Engine.stream`.
+
+        Raises:
+            UsageError: the prompt is empty or holds an id that is not in the vocabulary.
+            ContextOverflow: the prompt leaves no room for a reply.
+            OutOfMemory: its KV cache cannot fit.
+        """
+        request = self._admitted(request)
+        kv = self._prefixes.begin(request.prompt)
+        cached = len(kv.ids)
+        self._prefixes.make_room(len(request.prompt) + request.max_tokens)
+        try:
+            with memory.told_as_out_of_memory(f"A request of {len(request.prompt)} tokens", self._loaded.free):
+                steps = generate(self._loaded.model, kv, request, cancelled, self._chunk)
+                yield from _pieces(steps, self.tokenizer, Usage(prompt=len(request.prompt), cached=cached))
+        except OutOfMemory:
+            self._prefixes.clear()
+            _free_cached_memory()
+            raise
+        finally:
+            self._prefixes.keep(kv)
+
+    def close(self) -> None:
+        """Free the weights.  The engine is of no use afterwards."""
+        self._prefixes.clear()
+        del self._loaded
+        gc.collect()
+        _free_cached_memory()
+
+    def _admitted(self, request: EngineRequest) -> EngineRequest:
+        """The request with `max_tokens` cut to the window; positions past it are an index error, on a GPU for good."""
+        prompt, window = len(request.prompt), self._info.context_length
+        vocabulary = int(self._loaded.config.vocab_size)
+        if not prompt or not all(0 <= token < vocabulary for token in request.prompt):
+            raise UsageError("The prompt is empty or holds ids that this model does not have.", "Send text instead of ids.")
+        if prompt >= window:
+            raise ContextOverflow(
+                f"The prompt has {prompt} tokens and the window holds {window}.",
+                "Send less: a smaller selection or a new chat.",
+            )
+        tokens = max(0, min(request.max_tokens, window - prompt))
+        if prompt + tokens > self._room:
+            needed = memory.gigabytes((prompt + tokens) * _kv_bytes(self._loaded))
+            raise OutOfMemory(
+                f"{prompt} + {tokens} tokens need {needed} of KV cache; {memory.gigabytes(self._loaded.free)} are free.",
+                "Ask for a shorter reply, send less, or choose a smaller quantisation.",
+            )
+        return replace(request, max_tokens=tokens)
+
+
+def _pieces(steps: Iterator[object], tokenizer: FolderTokenizer, usage: Usage) -> Iterator[Piece | Finish]:
+    detokenizer = Detokenizer(tokenizer.decode)
+    count = 0
+    for step in steps:
+        if isinstance(step, int):
+            count += 1
+            yield Piece(detokenizer.decode((step,)), (step,))
+            continue
+        if rest := detokenizer.flush():
+            yield Piece(rest, ())
+        yield Finish(step, replace(usage, completion=count))  # type: ignore[arg-type]  # all that is no id is a reason
+
+
+def _kv_bytes(loaded: Loaded) -> int:
+    return memory.kv_bytes_per_token(loaded.config, loaded.dtype)
+
+
+def _room(loaded: Loaded) -> int:
+    """Tokens whose KV cache fits beside the weights."""
+    return max(0, loaded.free - memory.RESERVE) // _kv_bytes(loaded)
+
+
+def _describe(loaded: Loaded, room: int) -> EngineInfo:
+    own = int(getattr(loaded.config, "max_position_embeddings", None) or 2048)
+    wanted = loaded.spec.context_length
+    window = min(own, wanted) if wanted else min(own, max(room, 1))
+    held = loaded.spec.quantization if loaded.spec.quantization != "none" else str(loaded.dtype).removeprefix("torch.")
+    parts = ["torch", {"bfloat16": "bf16", "float32": "fp32"}.get(held, held), str(loaded.device)]
+    if loaded.device.type == "cpu":
+        parts.append(f"{loaded.threads} thread{'s' if loaded.threads > 1 else ''}")
+    if sliding := getattr(loaded.config, "sliding_window", None):
+        parts.append(f"sliding window {sliding}")
+    return EngineInfo(window, loaded.end_ids, slots=1, description=", ".join(parts))
+
+
+def _free_cached_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

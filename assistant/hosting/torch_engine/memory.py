@@ -1,0 +1,95 @@
+"""Admission by arithmetic: what weights and KV caches take, and what is free.  All sizes are bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]  # no type information is published with it
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import PreTrainedConfig
+
+from assistant.errors import ModelError, OutOfMemory
+from assistant.hosting.torch_engine.quantization import SMALLER, bytes_of
+from assistant.models.spec import ModelSpec
+
+# Left to activations, to the copy that concatenating a KV cache makes, and to everything else on the machine.
+RESERVE = 256 << 20
+
+
+def free_bytes(device: torch.device) -> int:
+    """What the device has free now: GPU memory, or the main memory that can be had without swapping."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
+def kv_bytes_per_token(config: PreTrainedConfig, dtype: torch.dtype) -> int:
+    """Keys and values of one token in all layers; 20,480 for StarChat's 40 layers with one KV head of 128 in bf16."""
+    heads = config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    kv_heads = 1 if getattr(config, "multi_query", False) else getattr(config, "num_key_value_heads", None) or heads
+    return 2 * int(config.num_hidden_layers) * int(kv_heads) * int(size) * dtype.itemsize
+
+
+def shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of all tensors, from the headers of the folder's safetensors files.
+
+    Raises:
+        ModelError: there is no such file, or one is truncated or malformed.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise ModelError(
+            f"{folder} has no weights in safetensors files.", "Pickled weights are never read; convert them first."
+        )
+    found: dict[str, tuple[int, ...]] = {}
+    for path in files:
+        try:
+            with safe_open(path, framework="pt") as tensors:
+                found |= {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118 - not a dict
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"{path} is damaged or truncated: {error}.", "Download the model again.") from error
+    return found
+
+
+def check_weights(spec: ModelSpec, tensors: Mapping[str, tuple[int, ...]], dtype: torch.dtype, free: int) -> None:
+    """Refuse a model that cannot fit into `free` bytes, before anything of it is read.
+
+    Raises:
+        OutOfMemory: with both numbers, and the quantisation that would fit where one would.
+    """
+    needed = bytes_of(tensors, spec.quantization, dtype) + RESERVE
+    if needed <= free:
+        return
+    fitting = [way for way in SMALLER if bytes_of(tensors, way, dtype) + RESERVE <= free]
+    remedy = f"Use --quantization {fitting[0]}." if fitting and spec.quantization == "none" else "Choose a smaller model."
+    raise OutOfMemory(f"{spec.name} needs {gigabytes(needed)} of memory and {gigabytes(free)} are free.", remedy)
+
+
+@contextmanager
+def told_as_out_of_memory(doing: str, free: int) -> Iterator[None]:
+    """Turn torch's several ways to run out of memory into one error.  `doing`: such as "Reading 512 tokens"."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _is_shortage(error):
+            raise
+        raise OutOfMemory(
+            f"{doing} ran out of memory; {gigabytes(free)} were free after loading.",
+            "Close other programs, send a shorter conversation, or choose a smaller model or quantisation.",
+        ) from error
+
+
+def gigabytes(size: float) -> str:
+    """A size for people: `30.9 GB`, or megabytes below one gigabyte."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def _is_shortage(error: RuntimeError) -> bool:
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        phrase in text for phrase in ("not enough memory", "can't allocate memory", "out of memory", "alloc_failed")
+    )

@@ -1,0 +1,34 @@
+"""How weights are held: as they are, or in 8 or 4 bits through bitsandbytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from transformers import BitsAndBytesConfig
+
+from assistant.settings import Quantization
+
+# NF4 keeps one fp32 scale for each block of 64 weights (Dettmers et al. 2023), without double quantisation.
+_BYTES: Mapping[str, float] = {"bnb-8bit": 1.0, "bnb-4bit": 0.5 + 4 / 64}
+
+SMALLER: tuple[Quantization, ...] = ("bnb-8bit", "bnb-4bit")
+
+
+def config_of(quantization: Quantization, dtype: torch.dtype) -> BitsAndBytesConfig | None:
+    """What transformers needs to quantise while loading; None where weights stay as they are."""
+    if quantization == "bnb-8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)  # type: ignore[no-untyped-call]  # transformers leaves it so
+    if quantization == "bnb-4bit":
+        return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)  # type: ignore[no-untyped-call]
+    return None
+
+
+def bytes_of(shapes: Mapping[str, tuple[int, ...]], quantization: Quantization, dtype: torch.dtype) -> int:
+    """Memory that tensors of these names and shapes take; embeddings, head, norms and biases are never quantised."""
+    total = 0.0
+    for name, shape in shapes.items():
+        linear = len(shape) == 2 and not any(part in name for part in ("embed", "wte", "wpe", "lm_head"))
+        each = _BYTES[quantization] if linear and quantization in _BYTES else dtype.itemsize
+        total += torch.Size(shape).numel() * each
+    return int(total)
