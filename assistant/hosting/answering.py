@@ -1,0 +1,148 @@
+"""One request from its arrival to its last token: the model, the queue, the window, the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from assistant.conversation import Conversation
+from assistant.errors import ContextOverflow, UsageError
+from assistant.hosting import stopping
+from assistant.hosting.engine import EngineRequest, Finish
+from assistant.hosting.model_host import Loaded, ModelHost, as_failure
+from assistant.hosting.requests import Call, Fill, Source
+from assistant.hosting.scheduler import Ticket
+from assistant.template import Encoded, encode, encode_fill
+
+log = logging.getLogger("assistant.hosting")
+
+SIGN_OF_LIFE = 1.0
+"""Seconds after which a waiting request is told again how things stand."""
+
+REPLY_TOKENS = 4096
+"""Tokens of a reply whose request names no limit, as far as the window holds them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a request waits for: the model (`progress` from 0 to 1), its turn (`ahead`), the prompt being read, or a token."""
+
+    state: Literal["loading", "queued", "reading", "writing"]
+    progress: float | None = None
+    ahead: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The next part of the reply."""
+
+    text: str
+
+
+Signal = Wait | Text | Finish
+
+
+async def answer(host: ModelHost, call: Call) -> AsyncIterator[Signal]:
+    """What the client is to hear, in order; the last is a `Finish`.  Closing the iterator stops the engine.
+
+    Raises:
+        HostBusy, ContextOverflow, OutOfMemory, UsageError, ModelError: as their names say.
+    """
+    begun, finish = time.monotonic(), None
+    with host.scheduler.admit(call.client, call.urgency) as ticket:
+        try:
+            async for signal in _steps(host, call, ticket):
+                finish = signal if isinstance(signal, Finish) else finish
+                yield signal
+        except Exception as error:
+            raise as_failure(error, "The engine failed") from error
+        finally:
+            host.last_work = time.monotonic()
+            _note(call, finish, host.last_work - begun)
+
+
+async def count(host: ModelHost, source: Source) -> tuple[int, int]:
+    """Tokens of the prompt, and those of the window; waits until the model is loaded.
+
+    Raises:
+        UsageError, ModelError: the source cannot be encoded, or loading failed.
+    """
+    loaded = None
+    while loaded is None:
+        loaded = await host.loaded(SIGN_OF_LIFE)
+    encoded = await asyncio.get_running_loop().run_in_executor(host.encoder, _encode, loaded, source)
+    return len(encoded.ids), loaded.engine.info.context_length
+
+
+async def _steps(host: ModelHost, call: Call, ticket: Ticket) -> AsyncIterator[Signal]:
+    loaded = await host.loaded(0)
+    while loaded is None:
+        yield Wait("loading", progress=host.progress)
+        loaded = await host.loaded(SIGN_OF_LIFE / 4)
+    request, stops = await asyncio.get_running_loop().run_in_executor(host.encoder, _prepare, loaded, call)
+    async for ahead in host.scheduler.turn(ticket, SIGN_OF_LIFE):
+        yield Wait("queued", ahead=ahead)
+    yield Wait("reading")
+    work = partial(stopping.stream, loaded.engine, request, stops)
+    state: Literal["reading", "writing"] = "reading"
+    async for item in host.scheduler.run(ticket, work, SIGN_OF_LIFE):
+        if item is None:
+            yield Wait(state)
+        elif isinstance(item, Finish):
+            yield item
+        elif item.text:
+            state = "writing"
+            yield Text(item.text)
+
+
+def _prepare(loaded: Loaded, call: Call) -> tuple[EngineRequest, tuple[str, ...]]:
+    """The engine's request, clamped to the window, and the texts that end the reply."""
+    encoded = _encode(loaded, call.source)
+    info = loaded.engine.info
+    room = info.context_length - len(encoded.ids)
+    if room < 1:
+        raise ContextOverflow(
+            f"The prompt has {len(encoded.ids):,} tokens, and the model's window holds {info.context_length:,}.",
+            "Send less text, or choose a model with a longer window.",
+        )
+    prediction = tuple(loaded.engine.tokenizer.encode(call.prediction)) if call.prediction else ()
+    request = EngineRequest(
+        prompt=encoded.ids,
+        max_tokens=min(room, call.max_tokens or REPLY_TOKENS),
+        stop_ids=encoded.stop_ids | info.end_ids,
+        sampling=call.sampling,
+        prediction=prediction[: info.context_length],
+    )
+    return request, encoded.stop_texts + call.stops
+
+
+def _encode(loaded: Loaded, source: Source) -> Encoded:
+    tokenizer = loaded.engine.tokenizer
+    if isinstance(source, Conversation):
+        return encode(loaded.template, source, tokenizer)
+    if isinstance(source, Fill):
+        return encode_fill(source.prefix, source.suffix, tokenizer)
+    ids = tuple(tokenizer.encode(source)) if isinstance(source, str) else source
+    if not ids:
+        raise UsageError("`prompt` is empty.", "Send some text.")
+    return Encoded(ids, (False,) * len(ids))
+
+
+def _note(call: Call, finish: Finish | None, seconds: float) -> None:
+    """One line in the log: kinds, counts and durations, never text."""
+    kind, usage = type(call.source).__name__, finish.usage if finish else None
+    log.info(
+        "request kind=%s urgency=%s end=%s prompt=%s completion=%s cached=%s seconds=%.3f",
+        kind,
+        call.urgency,
+        finish.reason if finish else "none",
+        usage and usage.prompt,
+        usage and usage.completion,
+        usage and usage.cached,
+        seconds,
+    )

@@ -1,0 +1,80 @@
+"""Who comes next: a queue by urgency that forgets nobody.  Plain values, no clocks and no tasks."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import get_args
+
+from assistant.wire import Urgency
+
+_RANK: dict[str, int] = {urgency: rank for rank, urgency in enumerate(get_args(Urgency))}
+_REMEMBERED_CLIENTS = 1024
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """One waiting request.
+
+    number: counts all arrivals.
+    share: how many turns it would wait in plain order of arrival, its own included.
+    served_before: turns that had been given when it came.
+    """
+
+    client: str
+    urgency: Urgency
+    number: int
+    share: int
+    served_before: int
+
+
+@dataclass(slots=True)
+class FairQueue:
+    """The more urgent goes first; among equals the client that was served longest ago; then the one who came first.
+
+    Nobody waits for more than three fair shares: who has seen twice its share of turns go to others goes before all that
+    came later, whatever their urgency.  Only those who came earlier can then still be ahead, and they are fewer than its share.
+    """
+
+    _waiting: list[Entry] = field(default_factory=list)
+    _last_served: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    _arrived: int = 0
+    _served: int = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def push(self, client: str, urgency: Urgency) -> Entry:
+        """Take in a request."""
+        self._arrived += 1
+        entry = Entry(client, urgency, self._arrived, len(self._waiting) + 1, self._served)
+        self._waiting.append(entry)
+        return entry
+
+    def pop(self) -> Entry | None:
+        """The request whose turn it is, or None."""
+        if not self._waiting:
+            return None
+        entry = min(self._waiting, key=self._order)
+        self._waiting.remove(entry)
+        self._served += 1
+        self._last_served[entry.client] = self._served
+        self._last_served.move_to_end(entry.client)
+        if len(self._last_served) > _REMEMBERED_CLIENTS:
+            self._last_served.popitem(last=False)
+        return entry
+
+    def remove(self, entry: Entry) -> None:
+        """Forget a request that no longer waits; one that was served already is ignored."""
+        if entry in self._waiting:
+            self._waiting.remove(entry)
+
+    def ahead(self, entry: Entry) -> int:
+        """How many would go before `entry` if nobody else came."""
+        order = self._order(entry)
+        return sum(self._order(other) < order for other in self._waiting)
+
+    def _order(self, entry: Entry) -> tuple[int, int, int]:
+        if self._served - entry.served_before >= 2 * entry.share:
+            return (-1, 0, entry.number)
+        return (_RANK[entry.urgency], self._last_served.get(entry.client, 0), entry.number)

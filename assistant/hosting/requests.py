@@ -1,0 +1,190 @@
+"""From the JSON of a request to a checked value; every refusal names the field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from assistant.conversation import Conversation, from_openai
+from assistant.errors import UsageError
+from assistant.hosting.engine import Sampling
+from assistant.wire import CLIENT_HEADER, URGENCY_HEADER, Urgency
+
+STOPS_LIMIT = 4
+_SEED_LIMIT = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """The text between `prefix` and `suffix` is wanted."""
+
+    prefix: str
+    suffix: str
+
+
+Source = Conversation | Fill | str | tuple[int, ...]
+"""What is to be continued: a conversation, a gap, plain text, or token ids as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One checked request for text.  `max_tokens` None: as many as the window leaves, within reason."""
+
+    source: Source
+    client: str
+    urgency: Urgency
+    sampling: Sampling
+    max_tokens: int | None = None
+    stops: tuple[str, ...] = ()
+    prediction: str = ""
+    stream: bool = False
+    include_usage: bool = False
+
+
+def parse_json(body: bytes) -> Mapping[str, Any]:
+    """The body as a JSON object.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise UsageError("The body is not valid JSON.", "Send a JSON object.") from error
+    if not isinstance(value, dict):
+        raise UsageError("The body must be a JSON object.", "Send {…}.")
+    return value
+
+
+def parse_chat(raw: Mapping[str, Any], headers: Mapping[str, str]) -> Call:
+    """A request of `/v1/chat/completions`; fields that are not known are passed over.
+
+    Raises:
+        UsageError: naming the field and what it may be.
+    """
+    return _call(from_openai(raw.get("messages")), raw, headers, "chat")
+
+
+def parse_completion(raw: Mapping[str, Any], headers: Mapping[str, str]) -> Call:
+    """A request of `/v1/completions`; with a `suffix`, the text between the two is wanted.
+
+    Raises:
+        UsageError: naming the field and what it may be.
+    """
+    prompt, suffix = parse_prompt(raw), _optional_text(raw, "suffix")
+    if not suffix:
+        return _call(prompt, raw, headers, "completion")
+    if not isinstance(prompt, str):
+        raise UsageError("`suffix` needs a `prompt` that is a string.", "Send text, not token ids.")
+    return _call(Fill(prompt, suffix), raw, headers, "completion")
+
+
+def parse_prompt(raw: Mapping[str, Any]) -> str | tuple[int, ...]:
+    """The field `prompt`: text, or token ids.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    prompt = raw.get("prompt")
+    if isinstance(prompt, str):
+        return _unicode("prompt", prompt)
+    if isinstance(prompt, list) and prompt and all(type(token) is int and token >= 0 for token in prompt):
+        return tuple(prompt)
+    raise UsageError("`prompt` must be a string or an array of token ids.", "Send one prompt in a request.")
+
+
+def _call(source: Source, raw: Mapping[str, Any], headers: Mapping[str, str], urgency: Urgency) -> Call:
+    if raw.get("n") not in (None, 1):
+        raise UsageError("`n` must be 1: one reply a request.", "Send the request again for another reply.")
+    options = raw.get("stream_options") or {}
+    if not isinstance(options, dict):
+        raise UsageError("`stream_options` must be an object.", "Send {'include_usage': true}.")
+    wanted = "max_completion_tokens" if raw.get("max_completion_tokens") is not None else "max_tokens"
+    return Call(
+        source,
+        client=headers.get(CLIENT_HEADER, "")[:200],
+        urgency=_urgency(headers.get(URGENCY_HEADER, urgency)),
+        max_tokens=_whole(raw, wanted, 1, None),
+        sampling=_sampling(raw),
+        stops=_stops(raw.get("stop")),
+        prediction=_prediction(raw.get("prediction")),
+        stream=_flag(raw, "stream"),
+        include_usage=_flag(options, "include_usage"),
+    )
+
+
+def _sampling(raw: Mapping[str, Any]) -> Sampling:
+    # Code is best written greedily, so a request that names no temperature gets 0.
+    return Sampling(
+        temperature=_number(raw, "temperature", 0.0, 0.0, 2.0),
+        top_p=_number(raw, "top_p", 1.0, 0.0, 1.0) or 1.0,
+        seed=_whole(raw, "seed", -_SEED_LIMIT, _SEED_LIMIT - 1),
+    )
+
+
+def _urgency(value: str) -> Urgency:
+    for urgency in get_args(Urgency):
+        if value == urgency:
+            return urgency  # type: ignore[no-any-return]  # one of the literals, by the line above
+    raise UsageError(f"The header {URGENCY_HEADER} has an unknown value.", f"Use one of {', '.join(get_args(Urgency))}.")
+
+
+def _stops(value: object) -> tuple[str, ...]:
+    stops = [] if value is None else [value] if isinstance(value, str) else value
+    if not isinstance(stops, list) or len(stops) > STOPS_LIMIT or not all(isinstance(stop, str) and stop for stop in stops):
+        raise UsageError(f"`stop` must be a string or up to {STOPS_LIMIT} strings, none empty.", "Send fewer stop texts.")
+    return tuple(stops)
+
+
+def _prediction(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, dict) and value.get("type", "content") == "content":
+        content = value.get("content")
+        if isinstance(content, list) and all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in content):
+            content = "".join(part["text"] for part in content)
+        if isinstance(content, str):
+            return _unicode("prediction", content)
+    raise UsageError("`prediction` must be {'type': 'content', 'content': text}.", "Send the text that the reply will repeat.")
+
+
+def _optional_text(raw: Mapping[str, Any], name: str) -> str:
+    value = raw.get(name)
+    if value is not None and not isinstance(value, str):
+        raise UsageError(f"`{name}` must be a string.", "Send text.")
+    return _unicode(name, value or "")
+
+
+def _unicode(name: str, text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"`{name}` holds half of a surrogate pair.", "Send valid Unicode text.") from error
+    return text
+
+
+def _flag(raw: Mapping[str, Any], name: str) -> bool:
+    value = raw.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise UsageError(f"`{name}` must be true or false.", "Send a boolean.")
+    return bool(value)
+
+
+def _whole(raw: Mapping[str, Any], name: str, lowest: int, highest: int | None) -> int | None:
+    value = raw.get(name)
+    if value is None:
+        return None
+    if type(value) is not int or value < lowest or (highest is not None and value > highest):
+        raise UsageError(f"`{name}` must be a whole number of at least {lowest}.", "Send another number.")
+    return value
+
+
+def _number(raw: Mapping[str, Any], name: str, default: float, lowest: float, highest: float) -> float:
+    value = raw.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not lowest <= value <= highest:
+        raise UsageError(f"`{name}` must be a number from {lowest:g} to {highest:g}.", "Send another number.")
+    return float(value)

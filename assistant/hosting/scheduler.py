@@ -1,0 +1,168 @@
+"""Requests take turns at the engine: a bounded queue in front of a few slots, each slot a worker thread.
+
+The engine's generators block, so each runs in a worker thread; its items reach the event loop one by one.  What a client has
+not read yet is kept, which is bounded by the tokens it asked for, so that a slow reader never holds a slot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+from assistant.errors import AssistantError, HostBusy
+from assistant.hosting.fair_queue import Entry, FairQueue
+from assistant.wire import Urgency
+
+Item = TypeVar("Item")
+
+WAITING_LIMIT = 32
+
+
+class Ticket:
+    """One admitted request, from its arrival to its end."""
+
+    def __init__(self, client: str, urgency: Urgency) -> None:
+        self.client = client
+        self.urgency: Urgency = urgency
+        self.cancelled = threading.Event()
+        self.granted = asyncio.Event()
+        self.entry: Entry | None = None
+        self.working = False
+
+
+class Scheduler:
+    """The one mutable object that all requests meet at.  It belongs to the event loop's thread.
+
+    Before the engine is loaded there are no slots, and requests wait.
+    """
+
+    def __init__(self, waiting_limit: int = WAITING_LIMIT) -> None:
+        self._limit = waiting_limit
+        self._slots = 0
+        self._busy = 0
+        self._queue = FairQueue()
+        self._owners: dict[Entry, Ticket] = {}
+        self._tickets: set[Ticket] = set()
+        self._refusal: AssistantError | None = None
+        self._threads = ThreadPoolExecutor(1, "engine")
+
+    @property
+    def active(self) -> int:
+        """Slots in use, those included whose engine has not yet noticed that it is to stop."""
+        return self._busy
+
+    @property
+    def queued(self) -> int:
+        """Admitted requests that have no slot."""
+        return sum(not ticket.granted.is_set() for ticket in self._tickets)
+
+    def open_slots(self, slots: int) -> None:
+        """The engine is loaded and can run `slots` streams at once."""
+        self._threads = ThreadPoolExecutor(slots, "engine")
+        self._slots = slots
+        self._dispatch()
+
+    def refuse(self, error: AssistantError) -> None:
+        """Admit nobody from now on; requests under way go on."""
+        self._refusal = error
+
+    def cancel_all(self) -> None:
+        """Stop everything under way at its next token."""
+        for ticket in self._tickets:
+            ticket.cancelled.set()
+
+    @contextmanager
+    def admit(self, client: str, urgency: Urgency) -> Iterator[Ticket]:
+        """A place in the house, given back at the end of the block whatever happens in it.
+
+        Raises:
+            HostBusy: `WAITING_LIMIT` requests wait already.
+            AssistantError: the host is about to end.
+        """
+        if self._refusal is not None:
+            raise self._refusal
+        if len(self._tickets) >= self._slots + self._limit:
+            raise HostBusy(f"{self._limit} requests are waiting for the model already.", "Try again in a few seconds.")
+        ticket = Ticket(client, urgency)
+        self._tickets.add(ticket)
+        try:
+            yield ticket
+        finally:
+            self._leave(ticket)
+
+    async def turn(self, ticket: Ticket, every: float) -> AsyncIterator[int]:
+        """Wait for a slot; says how many are ahead at once and then every `every` seconds until the turn has come."""
+        entry = ticket.entry = self._queue.push(ticket.client, ticket.urgency)
+        self._owners[entry] = ticket
+        self._dispatch()
+        while not ticket.granted.is_set():
+            yield self._queue.ahead(entry)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(every):
+                    await ticket.granted.wait()
+
+    async def run(
+        self, ticket: Ticket, work: Callable[[Callable[[], bool]], Iterator[Item]], every: float
+    ) -> AsyncIterator[Item | None]:
+        """What `work` yields in a worker thread; None whenever `every` seconds pass without news.
+
+        The ticket must have a slot.  `work` is handed the question whether it is to stop.
+        """
+        news: asyncio.Queue[Item | BaseException | None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def drive() -> None:
+            _drive(work, ticket.cancelled.is_set, lambda item: loop.call_soon_threadsafe(news.put_nowait, item))
+            loop.call_soon_threadsafe(self._free)
+
+        ticket.working = True
+        self._threads.submit(drive)
+        while True:
+            try:
+                async with asyncio.timeout(every):
+                    item = await news.get()
+            except TimeoutError:
+                yield None
+                continue
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def _free(self) -> None:
+        self._busy -= 1
+        self._dispatch()
+
+    def _leave(self, ticket: Ticket) -> None:
+        ticket.cancelled.set()
+        self._tickets.discard(ticket)
+        if ticket.entry is not None:
+            self._queue.remove(ticket.entry)
+            self._owners.pop(ticket.entry, None)
+        if ticket.granted.is_set() and not ticket.working:
+            self._free()
+
+    def _dispatch(self) -> None:
+        while self._busy < self._slots and (entry := self._queue.pop()) is not None:
+            self._busy += 1
+            self._owners.pop(entry).granted.set()
+
+
+def _drive(
+    work: Callable[[Callable[[], bool]], Iterator[Item]],
+    cancelled: Callable[[], bool],
+    tell: Callable[[Item | BaseException | None], object],
+) -> None:
+    """Tell every item, then None, or the error that ended it; it is raised again where the request is answered."""
+    try:
+        for item in work(cancelled):
+            tell(item)
+    except BaseException as error:
+        tell(error)
+    else:
+        tell(None)
