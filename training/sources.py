@@ -1,0 +1,120 @@
+"""Rows from where they lie: JSONL files, folders of them, hub data sets, or dialogues that this module makes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from assistant.errors import DownloadError, InputError
+from training import made
+
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row as read.  line: from 1; value: its object, or None where `problem` says why there is none."""
+
+    source: str
+    line: int
+    value: dict[str, Any] | None
+    problem: str = ""
+
+
+def rows(source: str, split: Split) -> Iterator[Row]:
+    """The rows of a source's split; a single file has no test split, and yields nothing for it.
+
+    Raises:
+        InputError: there is no such file, or it is damaged.
+        DownloadError: the hub cannot be reached or has no such data set.
+    """
+    if source == "dialogues":
+        yield from _dialogues(split)
+    elif Path(source).is_dir():
+        for path in _files(Path(source), split):
+            yield from _read(path)
+    elif source.endswith((".jsonl", ".jsonl.gz", ".json.gz")) or Path(source).is_file():
+        yield from _read(Path(source)) if split == "train" else ()
+    else:
+        yield from _hub(source, split)
+
+
+def origin(source: str) -> str:
+    """A sentence that says where the rows of `source` come from."""
+    if source != "dialogues":
+        return source
+    folder = _dialogue_folder()
+    return str(folder) if folder else "dialogues made by the recipe itself (set STARCHAT_DATA to a folder with real ones)"
+
+
+def _dialogues(split: Split) -> Iterator[Row]:
+    folder = _dialogue_folder()
+    if folder:
+        for path in _files(folder, split):
+            yield from _read(path)
+        return
+    for line, value in enumerate(made.dialogues(split), start=1):
+        yield Row("made", line, value)
+
+
+def _dialogue_folder() -> Path | None:
+    """`STARCHAT_DATA`, or its folder `dialogues`.
+
+    Raises:
+        InputError: the variable is set, but there are no dialogues.
+    """
+    chosen = os.environ.get("STARCHAT_DATA")
+    if not chosen:
+        return None
+    for folder in (Path(chosen) / "dialogues", Path(chosen)):
+        if folder.is_dir() and _files(folder, "train"):
+            return folder
+    raise InputError(f"STARCHAT_DATA={chosen} holds no train.jsonl or train.jsonl.gz.", "Name a folder that does, or unset it.")
+
+
+def _files(folder: Path, split: Split) -> list[Path]:
+    return sorted(path for suffix in ("jsonl", "jsonl.gz") for path in folder.glob(f"{split}*.{suffix}"))
+
+
+def _read(path: Path) -> Iterator[Row]:
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for line, raw in enumerate(cast(Iterable[bytes], file), start=1):
+                if raw.strip():
+                    yield _parse(str(path), line, raw)
+    except (OSError, EOFError) as error:
+        raise InputError(f"{path} cannot be read: {error}.", "Check the path, or fetch the file again.") from error
+
+
+def _parse(source: str, line: int, raw: bytes) -> Row:
+    try:
+        value = json.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        return Row(source, line, None, f"not UTF-8 at byte {error.start}")
+    except (ValueError, RecursionError) as error:
+        return Row(source, line, None, f"not JSON: {str(error)[:80]}")
+    if not isinstance(value, dict):
+        return Row(source, line, None, f"a JSON {type(value).__name__}, not an object")
+    return Row(source, line, value)
+
+
+def _hub(source: str, split: Split) -> Iterator[Row]:
+    from datasets import get_dataset_split_names, load_dataset  # type: ignore[import-untyped]  # has no stubs
+
+    wanted = ("train", "train_sft") if split == "train" else ("test", "test_sft", "validation")
+    try:
+        found = next((name for name in wanted if name in get_dataset_split_names(source)), None)
+        loaded = load_dataset(source, split=found) if found else []
+    except Exception as error:
+        # The library raises many kinds for one event: the data set is not to be had.
+        raise DownloadError(
+            f"The data set {source!r} is neither a file nor to be had from the hub: {str(error).splitlines()[0][:160]}.",
+            "Check the name and the network, or name a local .jsonl file.",
+        ) from error
+    for line, value in enumerate(loaded, start=1):
+        yield Row(source, line, dict(value))
