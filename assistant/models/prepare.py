@@ -1,0 +1,132 @@
+"""From what the user asked for to a model that lies ready: the one way in for front ends."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from assistant.errors import InputError, ModelError, UsageError
+from assistant.models import choice, receipts, registry
+from assistant.models.catalogue import Entry, find, suggestion
+from assistant.models.hardware import probe
+from assistant.models.installing import Consent, Report, install
+from assistant.models.spec import Format, ModelSpec
+from assistant.settings import Settings
+
+CPU_CONTEXT = 8192
+"""Tokens of the window of a GGUF model; longer ones cost minutes of prefill on a CPU."""
+
+_SCRIPTED = "scripted:"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def prepare(settings: Settings, consent: Consent, report: Report) -> ModelSpec:
+    """The model that the settings ask for, or that this machine should run: downloaded if need be, verified, ready to open.
+
+    `consent` is asked before anything over `CONSENT_BYTES` is fetched; `report` hears how a download goes.
+
+    Raises:
+        ModelError: the model is unknown, unsafe or damaged.
+        ConsentNeeded: the user did not agree.
+        DownloadError, StorageError: the download failed; what has arrived is kept.
+        UsageError: the settings name a remote endpoint (see `is_remote`).
+    """
+    model = settings.model
+    if model and is_remote(model):
+        raise UsageError(f"{model} is an endpoint, not a model that can be prepared here.", "Use it as --endpoint.")
+    if model and model.startswith(_SCRIPTED):
+        return _tuned(ModelSpec("scripted", _existing(model.removeprefix(_SCRIPTED)), "scripted", device="cpu"), settings)
+    if model is None or find(model):
+        return _from_catalogue(settings, consent, report)
+    own = registry.lookup(model)
+    if own:
+        registry.check_path(own.path)
+        return _placed(_local(own.name, own.path, own.format, own.template), settings)
+    return _placed(_from_path(model) or _from_hub(model, consent, report), settings)
+
+
+def is_remote(model: str) -> bool:
+    """Whether this names an OpenAI-compatible server rather than a model on this machine."""
+    return model.lower().startswith(("http://", "https://"))
+
+
+def _from_catalogue(settings: Settings, consent: Consent, report: Report) -> ModelSpec:
+    chosen = choice.choose(probe(), settings)
+    entry = chosen.entry
+    receipt = install(entry, consent, report)
+    path = receipt.folder / entry.files[0].name if entry.format == "gguf" else receipt.folder
+    spec = ModelSpec(entry.name, path, entry.format, entry.template, context_length=entry.context_length)
+    return _tuned(replace(spec, quantization=chosen.quantization, device=chosen.device), settings)
+
+
+def _from_path(model: str) -> ModelSpec | None:
+    """A folder or a GGUF file; None where there is neither and the name may be a hub id."""
+    path = Path(model).expanduser()
+    if _HUB_ID.fullmatch(model) and receipts.installed(model):
+        return None
+    if path.is_dir():
+        registry.check_path(path)
+        return _local(path.name or model, path.absolute(), "safetensors")
+    if path.is_file():
+        registry.check_path(path)
+        return _local(path.stem, path.absolute(), "gguf")
+    if model.endswith(".gguf") or model.startswith((".", "/", "~")):
+        raise InputError(f"There is no model at {model}.", "Check the path.")
+    return None
+
+
+def _from_hub(model: str, consent: Consent, report: Report) -> ModelSpec:
+    if not _HUB_ID.fullmatch(model):
+        names = tuple(row.name for row in registry.registered())
+        raise ModelError(f"No model is called {model!r}.", suggestion(model, names))
+    receipt = install(hub_entry(model), consent, report)
+    return _local(model, receipt.folder, "safetensors")
+
+
+def hub_entry(repo: str) -> Entry:
+    """An entry for a repository that the catalogue does not know: its licence is for the user to read."""
+    return Entry(
+        name=repo,
+        title=repo,
+        format="safetensors",
+        template="auto",
+        licence=f"see the model card of {repo}",
+        parameters=0,
+        download_bytes=0,
+        repo=repo,
+    )
+
+
+def _local(name: str, path: Path, kind: Format, template: str = "auto") -> ModelSpec:
+    return ModelSpec(name, path, kind, template, context_length=CPU_CONTEXT if kind == "gguf" else None)
+
+
+def _placed(spec: ModelSpec, settings: Settings) -> ModelSpec:
+    """Where a model that the catalogue does not know is to run, judged by the size of its weights."""
+    weights = [spec.path] if spec.path.is_file() else list(spec.path.glob("*.safetensors"))
+    size = sum(file.stat().st_size for file in weights)
+    needs = {"none": size * 11 // 10, "bnb-8bit": size * 6 // 10, "bnb-4bit": size * 4 // 10}
+    entry = replace(
+        hub_entry(spec.name),
+        format=spec.format,
+        parameters=size // 2,
+        gpu_bytes={step: need + 1_000_000_000 for step, need in needs.items()},
+    )
+    placed = choice.place(entry, probe(), settings)
+    return _tuned(replace(spec, quantization=placed.quantization, device=placed.device), settings)
+
+
+def _tuned(spec: ModelSpec, settings: Settings) -> ModelSpec:
+    """With the threads and the few-shot file that the settings ask for."""
+    spec = replace(spec, threads=settings.threads)
+    if settings.few_shot:
+        return replace(spec, template="few-shot", few_shot=_existing(settings.few_shot))
+    return spec
+
+
+def _existing(name: str) -> Path:
+    path = Path(name).expanduser().absolute()
+    if not path.is_file():
+        raise InputError(f"There is no file {name}.", "Check the path.")
+    return path
