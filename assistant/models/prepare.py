@@ -51,6 +51,11 @@ def is_remote(model: str) -> bool:
     return model.lower().startswith(("http://", "https://"))
 
 
+def is_hub_id(model: str) -> bool:
+    """Whether this has the form of a hub's repository, `owner/name`."""
+    return _HUB_ID.fullmatch(model) is not None
+
+
 def _from_catalogue(settings: Settings, consent: Consent, report: Report) -> ModelSpec:
     chosen = choice.choose(probe(), settings)
     entry = chosen.entry
@@ -63,7 +68,7 @@ def _from_catalogue(settings: Settings, consent: Consent, report: Report) -> Mod
 def _from_path(model: str) -> ModelSpec | None:
     """A folder or a GGUF file; None where there is neither and the name may be a hub id."""
     path = Path(model).expanduser()
-    if _HUB_ID.fullmatch(model) and receipts.installed(model):
+    if is_hub_id(model) and receipts.installed(model):
         return None
     if path.is_dir():
         registry.check_path(path)
@@ -77,7 +82,7 @@ def _from_path(model: str) -> ModelSpec | None:
 
 
 def _from_hub(model: str, consent: Consent, report: Report) -> ModelSpec:
-    if not _HUB_ID.fullmatch(model):
+    if not is_hub_id(model):
         names = tuple(row.name for row in registry.registered())
         raise ModelError(f"No model is called {model!r}.", suggestion(model, names))
     receipt = install(hub_entry(model), consent, report)
