@@ -15,7 +15,7 @@ def without_control_words(text: str) -> str:
 
 
 def without_trailing(text: str) -> str:
-    """`text` without control words, and the white space around them, at its end; a newline stays where one stood before them."""
+    """`text` without control words at its end and the white space around them; a newline before them stays."""
     found = _TRAILING.search(text)
     if not found:
         return text

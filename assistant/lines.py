@@ -49,3 +49,9 @@ def line_starts(lines: Sequence[str]) -> list[int]:
     for line in lines:
         starts.append(starts[-1] + len(line))
     return starts
+
+
+def trimmed(lines: Sequence[str]) -> list[str]:
+    """`lines` without the blank ones at both ends."""
+    telling = [number for number, line in enumerate(lines) if not is_blank(line)]
+    return list(lines[telling[0] : telling[-1] + 1]) if telling else []
