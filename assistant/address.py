@@ -71,14 +71,19 @@ def write(record: HostRecord) -> None:
 def remove(record: HostRecord) -> None:
     """Remove the record and its socket, unless another host has taken the place meanwhile."""
     current = read(record.key)
-    if current is not None and current.pid == record.pid:
+    if current is None or current.pid == record.pid:
         host_file(record.key, "json").unlink(missing_ok=True)
-    if record.socket and (current is None or current.pid == record.pid):
+        remove_socket(record)
+
+
+def remove_socket(record: HostRecord) -> None:
+    """Remove the socket of a host that has ended, where it had one."""
+    if record.socket:
         with suppress(OSError):
             Path(record.socket).unlink()
 
 
-def keys() -> list[str]:
+def known_keys() -> list[str]:
     """The keys of all hosts that have written down an address."""
     return sorted(path.stem for path in hosts_folder().glob("*.json"))
 
