@@ -1,0 +1,178 @@
+"""The engine for machines without a GPU: GGUF files on llama.cpp, inside the host process.
+
+One stream at a time gets the whole machine; llama.cpp keeps the KV cache of earlier conversations in memory and takes it up
+again where a prompt begins alike.  The prompt is computed in small batches, since generation can be stopped only between them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from assistant.errors import AssistantError
+from assistant.hosting.detokenizer import Detokenizer
+from assistant.hosting.engine import EngineInfo, EngineRequest, Finish, Piece, Sampling
+from assistant.hosting.llama_events import Event, read_event, recover
+from assistant.hosting.llama_gguf import read_header
+from assistant.hosting.llama_memory import admit
+from assistant.hosting.llama_server import Limits, LlamaServer
+from assistant.hosting.llama_vocabulary import Vocabulary, read_vocabulary, unmatched
+from assistant.models.spec import ModelSpec
+from assistant.wire import FinishReason, Usage
+
+BATCH = 64
+"""Prompt tokens between two chances to stop."""
+
+_READ_BYTES = 8 << 20
+
+
+def open(spec: ModelSpec, report: Callable[[float], None]) -> LlamaEngine:
+    """The engine with the GGUF file at `spec.path` loaded; `report` hears the fraction that is done.
+
+    Raises:
+        ModelError: the file is missing, damaged or of a kind that cannot run here.
+        OutOfMemory: weights and KV cache do not fit into the memory that is free.
+    """
+    header = read_header(spec.path)
+    vocabulary = read_vocabulary(header.metadata, spec.name)
+    budget = admit(header, spec)
+    _read_ahead(spec.path, header.file_bytes, report)
+    threads = spec.threads or max(1, (os.cpu_count() or 2) - 1)
+    server = LlamaServer(spec.path, Limits(budget.context_length, threads, BATCH, budget.cache_mib))
+    report(1.0)
+    description = f"llama.cpp, {header.quantization}, CPU, {threads} thread{'s' if threads > 1 else ''}"
+    return LlamaEngine(server, vocabulary, EngineInfo(budget.context_length, vocabulary.end_ids, 1, description))
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaTokenizer:
+    """llama.cpp's own tokenizer for text, the file's vocabulary for everything else."""
+
+    server: LlamaServer
+    vocabulary: Vocabulary
+
+    def control_id(self, name: str) -> int | None:
+        return self.vocabulary.controls.get(name)
+
+    def encode(self, text: str) -> list[int]:
+        return [token for part in unmatched(text, self.vocabulary) if part for token in self.server.tokenize(part)]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self.vocabulary.decode(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaEngine:
+    """A GGUF model; see `Engine`."""
+
+    server: LlamaServer
+    vocabulary: Vocabulary
+    info: EngineInfo
+
+    @property
+    def tokenizer(self) -> LlamaTokenizer:
+        return LlamaTokenizer(self.server, self.vocabulary)
+
+    def stream(self, request: EngineRequest, cancelled: Callable[[], bool]) -> Iterator[Piece | Finish]:
+        """Generate in a thread of its own and hand on what it says; see `Engine.stream`."""
+        news: _News = SimpleQueue()
+        left = threading.Event()
+        hear = partial(_hear, news, request.stop_ids, lambda: left.is_set() or cancelled())
+        worker = threading.Thread(target=_generate, args=(self.server, _body(request), hear, news), daemon=True)
+        worker.start()
+        try:
+            yield from _pieces(news, request, self.vocabulary)
+        finally:
+            left.set()
+            worker.join()
+
+    def close(self) -> None:
+        """Free the weights and the socket's folder."""
+        self.server.close()
+
+
+_News = SimpleQueue[Event | AssistantError | None]
+
+
+def _generate(server: LlamaServer, body: dict[str, Any], hear: Callable[[dict[str, Any]], bool], news: _News) -> None:
+    try:
+        server.generate(body, hear)
+    except AssistantError as error:
+        news.put(error)
+    finally:
+        news.put(None)
+
+
+def _hear(news: _News, stop_ids: frozenset[int], stopped: Callable[[], bool], raw: dict[str, Any]) -> bool:
+    """Pass an event on; True tells llama.cpp to stop, which it does before the next token or batch."""
+    event = read_event(raw)
+    news.put(event)
+    return stopped() or (isinstance(event, Event) and event.token in stop_ids)
+
+
+def _pieces(news: _News, request: EngineRequest, vocabulary: Vocabulary) -> Iterator[Piece | Finish]:
+    detokenizer = Detokenizer(vocabulary.decode)
+    controls = frozenset(vocabulary.controls.values())
+    reason: FinishReason = "cancelled"
+    cached = done = 0
+    held: tuple[int, ...] = ()  # a control token may turn out to be the model's own end, which is no part of the reply
+    while (event := news.get()) is not None:
+        if isinstance(event, AssistantError):
+            raise event
+        if event.cached is not None:
+            cached = event.cached
+        elif event.stop == "eos" or event.token in request.stop_ids:
+            reason, held = "stop", ()
+            break
+        elif event.stop:
+            reason, done = "length", event.generated
+            break
+        else:
+            ids = (*held, *recover(event, done + len(held), vocabulary))
+            held = ids if event.token in controls else ()
+            if ids and not held:
+                done = event.generated
+                yield Piece(detokenizer.decode(ids), ids)
+    if held:
+        yield Piece(detokenizer.decode(held), held)
+    rest = detokenizer.flush()
+    if rest:
+        yield Piece(rest, ())
+    yield Finish(reason, Usage(len(request.prompt), done, cached))
+
+
+def _body(request: EngineRequest) -> dict[str, Any]:
+    return {
+        "prompt": list(request.prompt),
+        "n_predict": request.max_tokens,
+        "stream": True,
+        "cache_prompt": True,
+        "verbose": True,
+        "return_tokens": True,
+        "return_progress": True,
+        **_sampling(request.sampling),
+    }
+
+
+def _sampling(sampling: Sampling) -> dict[str, Any]:
+    """Nothing but what the request says: llama.cpp's own defaults would cut the distribution in several ways."""
+    if sampling.temperature <= 0:
+        return {"samplers": ["top_k"], "top_k": 1, "temperature": 0.0}
+    seed = {} if sampling.seed is None else {"seed": sampling.seed % 0xFFFFFFFF}
+    return {"samplers": ["temperature", "top_p"], "temperature": sampling.temperature, "top_p": sampling.top_p, **seed}
+
+
+def _read_ahead(path: Path, size: int, report: Callable[[float], None]) -> None:
+    """Bring the file into memory piece by piece: loading itself cannot report, and holds up every other thread."""
+    with path.open("rb", buffering=0) as file:
+        buffer = bytearray(_READ_BYTES)
+        done = 0
+        while count := file.readinto(buffer):
+            done += count
+            report(0.9 * done / size)
