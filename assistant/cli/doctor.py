@@ -3,24 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import platform
-from collections.abc import Iterator
-from pathlib import Path
+from itertools import chain
 
-from assistant import __version__, settings
 from assistant.cli.options import add_model_options, settings_from
-from assistant.errors import AssistantError, ModelError
-from assistant.models import receipts, registry
-from assistant.models.catalogue import find
-from assistant.models.choice import Choice, choose
-from assistant.models.files import free_bytes
-from assistant.models.hardware import Hardware, package_version, probe
-from assistant.models.offers import size_text
-from assistant.models.overview import fix_rate_text
-from assistant.models.prepare import is_remote
-from assistant.settings import Settings
-
-_PACKAGES = ("xllamacpp", "torch", "transformers", "accelerate", "bitsandbytes", "huggingface-hub")
+from assistant.errors import AssistantError
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,93 +18,14 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(options: argparse.Namespace) -> int:
     """Print the findings; the exit code is that of the first thing that keeps a model from running, else 0."""
-    given = settings_from(options)
+    from assistant.cli.findings import model_findings, surroundings
+    from assistant.models.hardware import probe
+
     hardware = probe()
-    for title, value in (*_machine(hardware), *_packages(), *_folders()):
-        print(f"{title:<12} {value}")
     try:
-        for title, value in _model(given, hardware):
-            print(f"{title:<12} {value}")
+        for title, value in chain(surroundings(hardware), model_findings(settings_from(options), hardware)):
+            print(f"{title:<16} {value}")
     except AssistantError as error:
-        print(f"{'problem':<12} {error}")
+        print(f"{'problem':<16} {error}")
         return error.exit_code
     return 0
-
-
-def _machine(hardware: Hardware) -> Iterator[tuple[str, str]]:
-    yield "assistant", f"{__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}"
-    yield "processor", f"{hardware.cores} cores for this process"
-    yield "memory", f"{size_text(hardware.free_memory)} free of {size_text(hardware.memory)}"
-    for gpu in hardware.gpus:
-        yield "GPU", f"cuda:{gpu.index} {gpu.name}, {size_text(gpu.free)} free of {size_text(gpu.total)}, driver {gpu.driver}"
-    if hardware.metal:
-        yield "GPU", "Apple (Metal)"
-    if hardware.gpu_problem:
-        yield "GPU", f"cannot be used: {hardware.gpu_problem}"
-    elif not hardware.gpus and not hardware.metal:
-        yield "GPU", "none"
-
-
-def _packages() -> Iterator[tuple[str, str]]:
-    for name in _PACKAGES:
-        yield name, package_version(name) or "not installed"
-
-
-def _folders() -> Iterator[tuple[str, str]]:
-    cache = settings.model_cache()
-    yield "settings", _with_state(settings.settings_file())
-    yield "state", _with_state(settings.home())
-    yield "models", f"{cache} ({size_text(free_bytes(cache))} free)"
-
-
-def _with_state(path: Path) -> str:
-    return str(path) if path.exists() else f"{path} (not there yet)"
-
-
-def _model(given: Settings, hardware: Hardware) -> Iterator[tuple[str, str]]:
-    """What would run, and why.
-
-    Raises:
-        AssistantError: nothing can run.
-    """
-    remote = given.endpoint or (given.model if given.model and is_remote(given.model) else None)
-    if remote:
-        yield "model", f"the server at {remote}; your code leaves this machine"
-        return
-    if given.model and find(given.model) is None:
-        yield "model", _unlisted(given.model)
-        return
-    chosen = choose(hardware, given)
-    yield from _chosen(chosen)
-    _require_engine(chosen)
-
-
-def _chosen(chosen: Choice) -> Iterator[tuple[str, str]]:
-    entry = chosen.entry
-    held = "" if chosen.quantization == "none" else f", {chosen.quantization}"
-    yield "model", f"{entry.name} on {chosen.device}{held}"
-    yield "why", chosen.reason
-    yield "fix rate", fix_rate_text(entry.fix_rate)
-    receipt = receipts.installed(entry.name)
-    size = size_text(entry.download_bytes)
-    yield "installed", str(receipt.folder) if receipt else f"no ({size}); get it: assistant models pull {entry.name}"
-    yield from (("warning", line) for line in chosen.warnings)
-
-
-def _unlisted(model: str) -> str:
-    own = registry.lookup(model)
-    place = own.path if own else Path(model).expanduser()
-    if model.startswith("scripted:"):
-        return f"{model}, which plays a model from a script"
-    if place.exists():
-        registry.check_path(place)
-        return f"{place}, which is safe to open; fix rate not measured"
-    return f"{model}, a model that the catalogue does not know; fix rate not measured"
-
-
-def _require_engine(chosen: Choice) -> None:
-    package, extra = ("xllamacpp", "") if chosen.entry.format == "gguf" else ("torch", "[torch]")
-    if package_version(package) is None:
-        raise ModelError(
-            f"{chosen.entry.name} needs the package {package}.", f"Install it: pip install 'starchat-assistant{extra}'."
-        )

@@ -186,6 +186,5 @@ def _need(entry: Entry, step: str) -> int:
 def _on_cpu(hardware: Hardware) -> Choice:
     roomy = hardware.free_memory >= ENOUGH_MEMORY and hardware.cores >= ENOUGH_CORES
     found = f"{hardware.cores} cores and {size_text(hardware.free_memory)} of free memory, without a GPU to use"
-    asked = f"{ENOUGH_CORES} cores and {size_text(ENOUGH_MEMORY)}"
-    reason = f"{found}; the 1.5B is taken from {asked} upwards"
+    reason = f"{found}; the 1.5B is taken from {ENOUGH_CORES} cores and {ENOUGH_MEMORY >> 30} GiB upwards"
     return Choice(named(CPU if roomy else SMALL_CPU), "none", "cpu", reason)

