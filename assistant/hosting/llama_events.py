@@ -55,7 +55,7 @@ def recover(event: Event, known: int, vocabulary: Vocabulary) -> tuple[int, ...]
     if event.token is None:
         return ()
     missing = event.generated - known - 1
-    last = vocabulary.pieces[event.token]
+    last = vocabulary.piece(event.token)
     whole = event.content.encode()
     if missing <= 0 or not whole.endswith(last):
         return (event.token,)

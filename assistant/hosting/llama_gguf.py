@@ -129,10 +129,25 @@ def _list(data: mmap.mmap, place: int) -> tuple[Any, int]:
     if kind in _SCALARS:
         whole = Struct(f"<{count}{_SCALARS[kind].format[1:]}")
         return whole.unpack_from(data, place), place + whole.size
+    if kind == _STRING:
+        return _strings(data, place, count)
     values = []
     for _ in range(count):
         value, place = _value(data, place, kind)
         values.append(value)
+    return values, place
+
+
+def _strings(data: mmap.mmap, place: int, count: int) -> tuple[list[bytes], int]:
+    """Several strings; a vocabulary has 150,000 of them and as many merges, so this loop is where the time goes."""
+    values = []
+    length_at, width = _COUNT.unpack_from, _COUNT.size
+    for _ in range(count):
+        start = place + width
+        place = start + length_at(data, place)[0]
+        values.append(data[start:place])
+    if place > len(data):
+        raise ValueError("it is cut short")
     return values, place
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from assistant.errors import HostError, ModelError
+from assistant.models.gguf import check_gguf
 
 _PREFIX = "starchat-llama-"
 _LONGEST_ADDRESS = 100
@@ -131,9 +132,10 @@ def _start(model: Path, limits: Limits, address: str, key: str) -> Native:
     try:
         native: Native = xllamacpp.Server(params)
     except RuntimeError as error:
+        check_gguf(model)
         raise ModelError(
-            f"llama.cpp cannot open {model.name}: the file is damaged, cut short or of an unknown architecture.",
-            "Download the model again: `assistant models` shows how.",
+            f"llama.cpp cannot open {model.name}: the file is damaged, or its architecture is unknown.",
+            "Download the model again, or choose another: `assistant models` lists them.",
         ) from error
     return native
 

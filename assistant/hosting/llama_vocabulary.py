@@ -6,36 +6,50 @@ https://github.com/openai/gpt-2/blob/master/src/encoder.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from assistant.errors import ModelError
 
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED = 1, 2, 3, 4
+_PRINTABLE = frozenset((*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)))
+_TO_BYTE = {256 + place: byte for place, byte in enumerate(byte for byte in range(256) if byte not in _PRINTABLE)}
 _END_KEYS = ("eos", "eot", "eom")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Vocabulary:
-    """Every token of a model.
+    """Every token of a model; bytes are worked out when they are asked for, since there are 150,000 tokens.
 
-    pieces: for each id, its bytes; a control token's are those of its name.
-    ids: the inverse of `pieces` for tokens that are not control tokens.
+    names: for each id, how the file writes it.
+    special: names of the tokens that stand for themselves: control tokens and others outside the byte-level alphabet.
     controls: control tokens by name.
     matched: names that llama.cpp would find in text even with `parse_special=false`, longest first.
     end_ids: what the file itself calls an end of text or turn.
     """
 
-    pieces: Sequence[bytes]
-    ids: Mapping[bytes, int]
+    names: Sequence[bytes]
+    special: Mapping[int, str]
     controls: Mapping[str, int]
     matched: tuple[str, ...]
     end_ids: frozenset[int]
 
+    def piece(self, token: int) -> bytes:
+        """The bytes of a token; those of its name where it is a control token."""
+        name = self.special.get(token)
+        return _bytes(self.names[token]) if name is None else name.encode()
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`, with U+FFFD for bytes that are no character."""
-        return b"".join(self.pieces[token] for token in ids).decode(errors="replace")
+        return b"".join(map(self.piece, ids)).decode(errors="replace")
+
+    @cached_property
+    def unfinished(self) -> Mapping[bytes, int]:
+        """Ids, by their bytes, of the tokens that may end inside a character: their last byte is no ASCII."""
+        pieces = ((self.piece(token), token) for token, name in enumerate(self.names) if name[-1:] >= b"\x80")
+        return {piece: token for piece, token in pieces if piece[-1] >= 0x80 and token not in self.special}
 
 
 def read_vocabulary(metadata: Mapping[str, Any], name: str) -> Vocabulary:
@@ -69,14 +83,14 @@ def unmatched(text: str, vocabulary: Vocabulary) -> Iterator[str]:
 
 
 def spellings(data: bytes, count: int, vocabulary: Vocabulary) -> tuple[int, ...] | None:
-    """`count` ids whose bytes, joined, are `data`, where the text stays incomplete before the last; None if there are none.
+    """`count` ids whose bytes, joined, are `data`, each of which ends inside a character; None if there are none.
 
     Long tokens are tried first, as byte-pair encoding prefers them.
     """
     if count == 0:
         return None if data else ()
     for end in range(len(data) - count + 1, 0, -1):
-        token = vocabulary.ids.get(data[:end])
+        token = vocabulary.unfinished.get(data[:end])
         rest = spellings(data[end:], count - 1, vocabulary) if token is not None else None
         if token is not None and rest is not None:
             return (token, *rest)
@@ -84,15 +98,10 @@ def spellings(data: bytes, count: int, vocabulary: Vocabulary) -> tuple[int, ...
 
 
 def _vocabulary(names: Sequence[bytes], kinds: Sequence[int], ends: frozenset[int]) -> Vocabulary:
-    to_byte = {ord(character): byte for byte, character in _byte_characters()}
     special = {token: names[token].decode() for token, kind in enumerate(kinds) if kind != _NORMAL}
-    pieces = [b"" if token in special else _bytes(name, to_byte.__getitem__) for token, name in enumerate(names)]
-    for token, name in special.items():
-        pieces[token] = name.encode()
     controls = {name: token for token, name in special.items() if _is_control(name, kinds[token])}
     matched = {name for token, name in special.items() if kinds[token] == _USER_DEFINED and name in controls}
-    ids = {piece: token for token, piece in enumerate(pieces) if token not in special}
-    return Vocabulary(pieces, ids, controls, tuple(sorted(matched, key=len, reverse=True)), ends)
+    return Vocabulary(names, special, controls, tuple(sorted(matched, key=len, reverse=True)), ends)
 
 
 def _is_control(name: str, kind: int) -> bool:
@@ -100,14 +109,8 @@ def _is_control(name: str, kind: int) -> bool:
     return kind in (_CONTROL, _UNKNOWN) or (kind == _USER_DEFINED and name[:1] == "<" and name[-1:] == ">")
 
 
-def _bytes(name: bytes, byte_of: Callable[[int], int]) -> bytes:
-    return bytes(map(byte_of, map(ord, name.decode())))
-
-
-def _byte_characters() -> Iterator[tuple[int, str]]:
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    yield from ((byte, chr(byte)) for byte in printable)
-    yield from ((byte, chr(256 + place)) for place, byte in enumerate(byte for byte in range(256) if byte not in printable))
+def _bytes(name: bytes) -> bytes:
+    return name.decode().translate(_TO_BYTE).encode("latin-1", "replace")
 
 
 def _ends(metadata: Mapping[str, Any]) -> frozenset[int]:
