@@ -21,7 +21,7 @@ def rebase(plan: EditPlan, region: Region, before: str, now: str) -> EditPlan:
         return plan
     old, new = split_lines(before), split_lines(now)
     start = _carried(region, _padded(old), _padded(new))
-    if start is None or _ambiguous(old[region.start : region.end], old, new):
+    if start is None or start != _carried_from_the_end(region, _padded(old), _padded(new)):
         raise EditConflict(
             "The text was changed where the answer belongs, so it was not applied.",
             "Ask again, or take what you need from the answer.",
@@ -48,14 +48,11 @@ def _padded(lines: list[str]) -> list[str]:
     return [*lines[:-1], body(lines[-1]) + "\n"] if lines and lines[-1] == body(lines[-1]) else lines
 
 
-def _ambiguous(own: list[str], old: list[str], new: list[str]) -> bool:
-    """Whether the region's text stands in `new` more often than in `old`, so that it cannot be told which one it is."""
-    return _occurrences(own, new) > _occurrences(own, old)
-
-
-def _occurrences(own: list[str], lines: list[str]) -> int:
-    bodies, wanted = [body(line) for line in lines], [body(line) for line in own]
-    return sum(bodies[start : start + len(wanted)] == wanted for start in range(len(bodies) - len(wanted) + 1))
+def _carried_from_the_end(region: Region, old: list[str], new: list[str]) -> int | None:
+    """As `_carried`, with the diff made backwards: another result shows that the region was copied and could be either."""
+    mirrored = Region(len(old) - region.end, len(old) - region.start)
+    start = _carried(mirrored, old[::-1], new[::-1])
+    return None if start is None else len(new) - start - len(region)
 
 
 def _new_text(plan: EditPlan, region: Region, before: str) -> str:
