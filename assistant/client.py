@@ -61,7 +61,7 @@ class ModelClient:
             async for event in events:
                 for item in reading.items(event):
                     yield item
-        yield reading.done(self._name)
+        yield reading.done(self._cut_off())
 
     async def count(self, conversation: Conversation) -> TokenCount:
         """Tokens of the conversation and of the window; waits while the model loads.
@@ -124,6 +124,9 @@ class ModelClient:
                         yield event
         except httpx2.TransportError as error:
             raise self._broken(error) from error
+
+    def _cut_off(self) -> HostError:
+        return HostError(f"{self._name} broke off its reply.", "Send the request again.") if self.profile.host else crashed()
 
     def _broken(self, error: httpx2.TransportError) -> HostError:
         if isinstance(error, (httpx2.ConnectError, httpx2.TimeoutException)) or self.profile.host:

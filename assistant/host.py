@@ -19,10 +19,12 @@ from assistant import address, crashes
 from assistant.address import HostRecord, host_file
 from assistant.client import ModelClient, Waiting, local
 from assistant.errors import HostError, from_code
-from assistant.hosts import health_of, is_alive, retire
+from assistant.hosts import Running, health_of, is_alive, retire, running, stop
 from assistant.models.spec import ModelSpec
 from assistant.settings import Settings
 from assistant.spawning import Spawned, last_words, spawn
+
+__all__ = ["Running", "Watch", "connect", "running", "stop"]
 
 Watch = Callable[[Waiting], None]
 

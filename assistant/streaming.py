@@ -90,12 +90,10 @@ class Reading:
             raise HostError("The server sent an event that is no part of a reply.", "Check that the URL is right.") from error
         return [Delta(text) for text in texts if text]
 
-    def done(self, name: str) -> Done:
-        """The end of a stream that is over; one that gave no reason was cut off."""
+    def done(self, cut_off: HostError) -> Done:
+        """The end of a stream that is over; raises `cut_off` where it gave no reason."""
         if self._reason is None:
-            raise (
-                crashed() if name == "The model host" else HostError(f"{name} broke off its reply.", "Send the request again.")
-            )
+            raise cut_off
         return Done(self._reason, self._usage, self._loop)
 
     def _text(self, choice: Mapping[str, Any]) -> str:

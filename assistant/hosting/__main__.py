@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from assistant.address import host_file
 from assistant.errors import AssistantError
+from assistant.hosting.silence import remember_fatal_errors
 from assistant.models.spec import ModelSpec
 
 LOCK_SECONDS = 5.0
@@ -23,6 +23,7 @@ def main() -> int:
     """Serve one model until it has been idle, is told to stop, or its folder is gone."""
     arguments = _arguments()
     spec = ModelSpec.from_json(arguments.spec.read_text(encoding="utf-8"))
+    os.umask(0o077)
     os.chdir(host_file(spec.key, "lock").parent)
     lock = FileLock(host_file(spec.key, "lock"), mode=0o600, thread_local=False)
     try:
@@ -30,9 +31,9 @@ def main() -> int:
     except Timeout:
         print("Another host already serves this model.", file=sys.stderr)
         return 0
+    remember_fatal_errors(spec.key)
     from assistant.hosting.serving import serve
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     asyncio.run(serve(spec, arguments.idle_minutes * 60))
     # An engine's thread that does not come back must not keep the process, and the lock goes with it.
     os._exit(0)

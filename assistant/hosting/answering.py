@@ -75,6 +75,7 @@ async def count(host: ModelHost, source: Source) -> tuple[int, int]:
     loaded = None
     while loaded is None:
         loaded = await host.loaded(SIGN_OF_LIFE)
+    host.last_work = time.monotonic()
     encoded = await asyncio.get_running_loop().run_in_executor(host.encoder, _encode, loaded, source)
     return len(encoded.ids), loaded.engine.info.context_length
 
@@ -128,8 +129,9 @@ def _encode(loaded: Loaded, source: Source) -> Encoded:
     if isinstance(source, Fill):
         return encode_fill(source.prefix, source.suffix, tokenizer)
     ids = tuple(tokenizer.encode(source)) if isinstance(source, str) else source
-    if not ids:
-        raise UsageError("`prompt` is empty.", "Send some text.")
+    vocabulary = loaded.engine.info.vocabulary
+    if not ids or (vocabulary is not None and max(ids) >= vocabulary):
+        raise UsageError("`prompt` is empty, or holds ids that the model does not know.", "Send some text.")
     return Encoded(ids, (False,) * len(ids))
 
 

@@ -63,12 +63,14 @@ class EngineInfo:
     end_ids: every id that the model's own configuration calls an end of text or turn.
     slots: how many streams may be open at once.
     description: one line for people, such as "llama.cpp, Q4_K_M, CPU, 2 threads".
+    vocabulary: ids lie below this; a prompt of ids is checked against it.  None: the engine checks by itself.
     """
 
     context_length: int
     end_ids: frozenset[int]
     slots: int
     description: str
+    vocabulary: int | None = None
 
 
 class Engine(Protocol):

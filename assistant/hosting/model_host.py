@@ -18,6 +18,7 @@ from assistant.errors import AssistantError, HostError, ModelError, OutOfMemory
 from assistant.hosting.engine import Engine
 from assistant.hosting.opening import open_engine, template_of
 from assistant.hosting.scheduler import Scheduler
+from assistant.hosting.silence import fall_silent
 from assistant.models.spec import ModelSpec
 from assistant.template import Template
 
@@ -97,6 +98,8 @@ class ModelHost:
         """Stop everything under way and end."""
         self.drain()
         self.scheduler.cancel_all()
+        if not self._loaded.done():
+            self._failed(HostError("The model host was stopped.", "Send the request again."))
         self.ended.set()
 
     def health(self) -> dict[str, object]:
@@ -124,12 +127,17 @@ class ModelHost:
         self.progress = min(1.0, max(self.progress, fraction))
 
     def _ready(self, loaded: Loaded) -> None:
+        if self._loaded.done():
+            return  # the host ends
+        fall_silent()
         self.progress, self.last_work = 1.0, time.monotonic()
         self._loaded.set_result(loaded)
         self.scheduler.open_slots(loaded.engine.info.slots)
         log.info("loaded engine=%s seconds=%.1f", loaded.engine.info.description, time.time() - self.record.started)
 
     def _failed(self, error: AssistantError) -> None:
+        if self._loaded.done():
+            return
         self.error = error
         self._loaded.set_exception(error)
         self._loaded.exception()  # nobody may be waiting, and that is fine

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
-from assistant.errors import AssistantError, HostBusy
+from assistant.errors import AssistantError, HostBusy, HostError
 from assistant.hosting.fair_queue import Entry, FairQueue
 from assistant.wire import Urgency
 
@@ -29,8 +29,9 @@ class Ticket:
         self.client = client
         self.urgency: Urgency = urgency
         self.cancelled = threading.Event()
-        self.granted = asyncio.Event()
+        self.woken = asyncio.Event()
         self.entry: Entry | None = None
+        self.has_slot = False
         self.working = False
 
 
@@ -58,7 +59,7 @@ class Scheduler:
     @property
     def queued(self) -> int:
         """Admitted requests that have no slot."""
-        return sum(not ticket.granted.is_set() for ticket in self._tickets)
+        return sum(not ticket.has_slot for ticket in self._tickets)
 
     def open_slots(self, slots: int) -> None:
         """The engine is loaded and can run `slots` streams at once."""
@@ -74,6 +75,7 @@ class Scheduler:
         """Stop everything under way at its next token."""
         for ticket in self._tickets:
             ticket.cancelled.set()
+            ticket.woken.set()
 
     @contextmanager
     def admit(self, client: str, urgency: Urgency) -> Iterator[Ticket]:
@@ -95,15 +97,21 @@ class Scheduler:
             self._leave(ticket)
 
     async def turn(self, ticket: Ticket, every: float) -> AsyncIterator[int]:
-        """Wait for a slot; says how many are ahead at once and then every `every` seconds until the turn has come."""
+        """Wait for a slot; says how many are ahead at once and then every `every` seconds until the turn has come.
+
+        Raises:
+            HostError: the host ends before that.
+        """
         entry = ticket.entry = self._queue.push(ticket.client, ticket.urgency)
         self._owners[entry] = ticket
         self._dispatch()
-        while not ticket.granted.is_set():
+        while not ticket.has_slot:
+            if ticket.cancelled.is_set():
+                raise HostError("The model host was stopped.", "Send the request again.")
             yield self._queue.ahead(entry)
             with suppress(TimeoutError):
                 async with asyncio.timeout(every):
-                    await ticket.granted.wait()
+                    await ticket.woken.wait()
 
     async def run(
         self, ticket: Ticket, work: Callable[[Callable[[], bool]], Iterator[Item]], every: float
@@ -144,13 +152,15 @@ class Scheduler:
         if ticket.entry is not None:
             self._queue.remove(ticket.entry)
             self._owners.pop(ticket.entry, None)
-        if ticket.granted.is_set() and not ticket.working:
+        if ticket.has_slot and not ticket.working:
             self._free()
 
     def _dispatch(self) -> None:
         while self._busy < self._slots and (entry := self._queue.pop()) is not None:
             self._busy += 1
-            self._owners.pop(entry).granted.set()
+            ticket = self._owners.pop(entry)
+            ticket.has_slot = True
+            ticket.woken.set()
 
 
 def _drive(

@@ -108,6 +108,11 @@ class ByteTokenizer:
         self._ids = {name: 256 + place for place, name in enumerate(controls)}
         self._names = {token: name.encode() for name, token in self._ids.items()}
 
+    @property
+    def size(self) -> int:
+        """How many ids there are."""
+        return 256 + len(self._ids)
+
     def control_id(self, name: str) -> int | None:
         return self._ids.get(name)
 
@@ -137,7 +142,7 @@ class ScriptedEngine:
     def info(self) -> EngineInfo:
         end = self.tokenizer.control_id(_END)
         ends = frozenset() if end is None else frozenset({end})
-        return EngineInfo(self.context_length, ends, self.script.slots, "scripted, no model")
+        return EngineInfo(self.context_length, ends, self.script.slots, "scripted, no model", self.tokenizer.size)
 
     def stream(self, request: EngineRequest, cancelled: Callable[[], bool]) -> Iterator[Piece | Finish]:
         """Play the first rule that fits; see `Engine.stream`."""

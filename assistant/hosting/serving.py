@@ -16,6 +16,7 @@ from assistant import address
 from assistant.hosting.app import make_app
 from assistant.hosting.listening import BACKLOG, listen
 from assistant.hosting.model_host import ModelHost
+from assistant.hosting.patience import ImpatientProtocol
 from assistant.models.spec import ModelSpec
 
 log = logging.getLogger("assistant.hosting")
@@ -59,7 +60,7 @@ class _Server(uvicorn.Server):
 def _configuration(host: ModelHost) -> uvicorn.Config:
     return uvicorn.Config(
         make_app(host),
-        http="h11",
+        http=ImpatientProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
