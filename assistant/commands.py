@@ -40,6 +40,10 @@ class Command:
         """One section of the prompt file with `values` filled in; text inside a value is never expanded again."""
         return Template(_sections(self.name)[section]).substitute(values)
 
+    def has(self, section: str) -> bool:
+        """Whether the prompt file has this section."""
+        return section in _sections(self.name)
+
 
 COMMANDS = (
     Command("ask", "Ask a question about code", "answer"),

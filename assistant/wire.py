@@ -14,7 +14,7 @@ Beyond it:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Literal
 
 PROTOCOL = 1
@@ -44,6 +44,10 @@ class Usage:
     cached: int = 0
     accepted: int = 0
     rejected: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        """The tokens of two requests together."""
+        return Usage(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
     def as_openai(self) -> dict[str, object]:
         """The `usage` object of the OpenAI API, with accepted and rejected predicted tokens where it has them."""

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _report(Cancelled("Stopped."), debug=debug)
     except BrokenPipeError:
         return _reader_left()
-    except Exception as error:  # noqa: BLE001 - the last net: a bug of ours is one line, too
+    except Exception as error:  # the last net: a bug of ours is one line, too
         return _report(_bug(error), debug=debug)
     return code
 

@@ -27,7 +27,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--json", action="store_true", help="print exactly one JSON object")
     group.add_argument("--show-context", action="store_true", help="print what the model is shown, and ask nothing")
     group.add_argument("--max-tokens", type=_positive, metavar="N", help="the longest reply, in tokens")
-    group.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 (the default) always takes the likeliest token")
+    group.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0, the default, takes the likeliest token")
 
 
 def settings_from(options: argparse.Namespace) -> Settings:
@@ -54,7 +54,9 @@ def file_and_lines(argument: str) -> tuple[Path, tuple[int, int] | None]:
         return Path(argument), None
     lines = (int(first), int(last or first))
     if not 1 <= lines[0] <= lines[1]:
-        raise UsageError(f"The range {span} of {name} makes no sense.", "Lines count from 1, and the first comes first: FILE:10-20.")
+        raise UsageError(
+            f"The range {span} of {name} makes no sense.", "Lines count from 1; the first comes first: FILE:10-20."
+        )
     return Path(name), lines
 
 

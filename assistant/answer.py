@@ -1,0 +1,32 @@
+"""What a turn gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from assistant.edits import EditPlan
+from assistant.wire import FinishReason, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One sentence that the user should see beside the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a turn ended.
+
+    text: the whole reply, as the model gave it.
+    code: the reply's code, None where it holds none.
+    usage: all tokens of the turn, further tries included.
+    edit: the plan, for commands that edit.
+    """
+
+    text: str
+    code: str | None
+    finish_reason: FinishReason
+    usage: Usage
+    edit: EditPlan | None = None

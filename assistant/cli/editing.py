@@ -1,0 +1,66 @@
+"""What commands that edit a file do: ask the model, show the change, make it where the user agrees."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from assistant.cli.options import file_and_lines
+from assistant.cli.output import print_context, print_json
+from assistant.cli.session import Held, hold
+from assistant.cli.terminal import confirm, print_diff, printable
+from assistant.commands import command
+from assistant.document import Document, load, write
+from assistant.edits import EditPlan, unified_diff
+from assistant.errors import NoEdit
+from assistant.turn import Turn
+
+
+def edit(name: str, options: argparse.Namespace) -> int:
+    """Carry the command `name` out on `options.target`; returns the exit code.
+
+    Raises:
+        NoEdit: the model's answer held no safe change; the answer has been shown.
+        EditConflict: the file was changed meanwhile.
+        AssistantError: whatever kept the model from answering.
+    """
+    path, lines = file_and_lines(options.target)
+    document = load(path)
+    turn = Turn(command(name), document=document, lines=lines, max_tokens=options.max_tokens, temperature=options.temperature)
+    if options.show_context:
+        return print_context(turn)
+    held = _asked(turn, options)
+    plan = held.answer.edit or EditPlan(())
+    diff = unified_diff(document, plan)
+    if not options.json:
+        print_diff(diff)
+    applied = _agreed(options) and _applied(document, plan)
+    if options.json:
+        print_json(held, {"path": str(path), "diff": diff, "applied": applied})
+    return 0
+
+
+def _asked(turn: Turn, options: argparse.Namespace) -> Held:
+    try:
+        return asyncio.run(hold(turn, options, printer=None))
+    except NoEdit as refusal:
+        if refusal.reply.strip():  # on standard error, so that nothing takes it for a change
+            print(f"{printable(refusal.reply).rstrip()}\n", file=sys.stderr)
+        raise
+
+
+def _agreed(options: argparse.Namespace) -> bool:
+    """Whether to make the change: said beforehand, or asked now."""
+    if options.diff or options.write or options.yes:
+        return not options.diff
+    if options.json or not sys.stdin.isatty():
+        print("assistant: Nothing was changed, since nobody is there to ask. Make the change with --write.", file=sys.stderr)
+        return False
+    return confirm("Make this change?", default=True)
+
+
+def _applied(document: Document, plan: EditPlan) -> bool:
+    write(document, plan.apply(document.text))
+    print(f"Changed {document.path}.", file=sys.stderr)
+    return True

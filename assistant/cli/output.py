@@ -1,0 +1,37 @@
+"""Output for programs (`--json`) and for those who want to see what is sent (`--show-context`)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from assistant.cli.session import Held
+    from assistant.turn import Turn
+
+CHARACTERS_PER_TOKEN = 3.5
+
+
+def print_json(held: Held, edit: dict[str, object] | None = None) -> None:
+    """Print the answer as one JSON object: `{text, code, model, usage, finish_reason}`, and `edit` for commands that edit."""
+    answer = held.answer
+    shown = {
+        "text": answer.text,
+        "code": answer.code,
+        "model": held.model,
+        "usage": answer.usage.as_openai(),
+        "finish_reason": answer.finish_reason,
+    }
+    print(json.dumps(shown if edit is None else {**shown, "edit": edit}, ensure_ascii=False))
+
+
+def print_context(turn: Turn) -> int:
+    """Print each message that the model would be shown, and about how many tokens they have; asks nothing."""
+    from assistant.turn import shown
+
+    conversation = shown(turn)
+    for message in conversation.messages:
+        print(f"--- {message.role}\n{message.content}\n")
+    characters = sum(len(message.content) for message in conversation.messages)
+    print(f"--- about {characters / CHARACTERS_PER_TOKEN:,.0f} tokens; nothing was sent")
+    return 0

@@ -1,0 +1,78 @@
+"""One question to the model and its reply, taken apart while it streams."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import cast
+
+from assistant.client import ChatRequest, Delta, Done, ModelClient, Waiting
+from assistant.conversation import Conversation, start
+from assistant.reply import Reply, ReplyEvent, ReplyParser
+from assistant.wire import FinishReason, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A reply that is whole, why it ended, and what it cost."""
+
+    reply: Reply
+    finish_reason: FinishReason
+    usage: Usage
+
+
+async def exchange(
+    client: ModelClient, request: ChatRequest, enough: Callable[[str], bool] = lambda code: False
+) -> AsyncIterator[Waiting | Delta | Exchange]:
+    """Stream one reply; the last item is the `Exchange`.
+
+    `enough` is asked of the code of each fenced block as it closes; where it answers True the model is stopped there, which
+    saves the explanation that would follow, and the reply counts as ended by itself.
+
+    Raises:
+        AssistantError: as `ModelClient.stream`.
+    """
+    parser = ReplyParser(_prefill(request.conversation))
+    block = _Block()
+    async with aclosing(client.stream(request)) as items:  # type: ignore[type-var]  # it is an async generator
+        async for item in items:
+            if isinstance(item, Done):
+                reason: FinishReason = "loop" if item.loop else cast(FinishReason, item.finish_reason)
+                yield Exchange(parser.finish(), reason, item.usage)
+                return
+            yield item
+            if isinstance(item, Delta) and any(map(enough, block.closed(parser.feed(item.text)))):
+                break
+    reply = parser.finish()
+    yield Exchange(reply, "stop", await _usage(client, request.conversation, reply.text))
+
+
+class _Block:
+    """The code of the fenced block that is open."""
+
+    def __init__(self) -> None:
+        self._code = ""
+
+    def closed(self, events: list[ReplyEvent]) -> list[str]:
+        """The code of every block that these events close."""
+        whole = []
+        for event in events:
+            if event.kind == "open":
+                self._code = ""
+            elif event.kind == "code":
+                self._code += event.text
+            elif event.kind == "close":
+                whole.append(self._code)
+        return whole
+
+
+def _prefill(conversation: Conversation) -> str:
+    return conversation.messages[-1].content if conversation.continues_assistant else ""
+
+
+async def _usage(client: ModelClient, conversation: Conversation, text: str) -> Usage:
+    """What a reply that was cut short cost; only the host knows exactly, so this counts again."""
+    prompt = await client.count(conversation)
+    completion = await client.count(start(text or " "))
+    return Usage(prompt=prompt.count, completion=completion.count)
