@@ -77,7 +77,7 @@ def test_every_setting_is_in_the_readme() -> None:
 
 def test_every_make_target_of_the_readme_exists() -> None:
     makefile = (REPOSITORY / "Makefile").read_text()
-    for target in set(re.findall(r"`?make ([a-z-]+)", README)):
+    for target in set(re.findall(r"(?:`|^)make ([a-z-]+)", README, re.MULTILINE)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
