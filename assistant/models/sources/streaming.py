@@ -95,9 +95,11 @@ def _fetch(client: httpx2.Client, url: str, part: Path, advance: Callable[[int],
             if response.status_code in (_RESUMED, _PAST_THE_END):
                 raise httpx2.ReadError("the server resumed at another place")
         refuse_failure(response, url)
+        # Chunks as they come, flushed at once: what arrived before a cut or a kill need not be fetched again.
         with part.open("ab") as stream:
-            for chunk in response.iter_bytes(1 << 18):
+            for chunk in response.iter_raw():
                 stream.write(chunk)
+                stream.flush()
                 advance(len(chunk))
 
 
