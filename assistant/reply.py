@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from assistant.control_words import without_control_words, without_trailing
+from assistant.definitions import definitions
 from assistant.languages import Language, language_of_fence
 from assistant.refusals import NoCode, Truncated
 from assistant.wire import FinishReason
@@ -62,9 +63,9 @@ def parse(text: str, prefill: str = "") -> Reply:
 def code_of(reply: Reply, finish_reason: FinishReason, language: Language | None = None, name: str = "") -> str:
     """The code that the reply offers.
 
-    Of several blocks: one that the prompt opened wins.  Else those that define or mention `name` count, where there are any;
-    of these, those in `language` or without a language, where there are any; of these, the last that is at least half as long
-    as the longest: a quoted original comes before the answer, an example of its use is short.
+    Of several blocks: one that the prompt opened wins.  Else those that define `name` count, where there are any; of
+    these, those in `language` or without a language, where there are any; of these, the last that is at least two thirds as
+    long as the longest: a quoted original comes before the answer, an example of its use is short.
 
     Raises:
         Truncated: the reply did not end by itself.
@@ -85,11 +86,18 @@ def code_of(reply: Reply, finish_reason: FinishReason, language: Language | None
 
 def _chosen(blocks: Sequence[CodeBlock], language: Language | None, name: str) -> CodeBlock:
     if name:
-        blocks = [block for block in blocks if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", block.code)] or blocks
+        blocks = [block for block in blocks if _defines(block, language, name)] or blocks
     if language is not None:
         blocks = [block for block in blocks if language_of_fence(block.language) in (language, None)] or blocks
     longest = max(len(block.code) for block in blocks)
-    return [block for block in blocks if 2 * len(block.code) >= longest][-1]
+    return [block for block in blocks if 3 * len(block.code) >= 2 * longest][-1]
+
+
+def _defines(block: CodeBlock, language: Language | None, name: str) -> bool:
+    """Whether `name` is defined in the block; without a grammar, whether it stands there."""
+    if language is not None and language.grammar is not None:
+        return any(found.name == name for found in definitions(block.code, language))
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", block.code) is not None
 
 
 _FENCE = re.compile(r"([ \t]*)(`{3,}(?=[^`]*$)|~{3,})[ \t]*(.*?)[ \t]*$")

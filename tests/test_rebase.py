@@ -1,0 +1,81 @@
+"""An edit is carried over what was typed meanwhile, or refused; what was typed is never lost."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from assistant.document import Document
+from assistant.edits import EditPlan, Region, rewrite
+from assistant.errors import EditConflict
+from assistant.lines import split_lines
+from assistant.rebase import rebase
+
+LINES = [f"line {number}\n" for number in range(12)]
+REGION = Region(4, 7)
+BEFORE = "".join(LINES)
+
+
+def plan_for(text: str = BEFORE, region: Region = REGION, code: str = "line 4\nfive\nline 6\nsix and a half\n") -> EditPlan:
+    return rewrite(Document(None, text), region, code)
+
+
+def test_an_unchanged_text_keeps_its_plan():
+    assert rebase(plan_for(), REGION, BEFORE, BEFORE) == plan_for()
+
+
+def test_typing_around_the_region_moves_the_edit():
+    plan = plan_for()
+    for number in range(200):
+        chance = random.Random(number)
+        above, below = LINES[:4], LINES[7:]
+        for part in (above, below):
+            for _ in range(chance.randrange(3)):
+                part.insert(chance.randrange(len(part) + 1), f"typed {chance.random()}\r\n")
+            if chance.random() < 0.5:
+                del part[chance.randrange(len(part))]
+        now = "".join([*above, *LINES[4:7], *below])
+        wanted = "".join([*above, "line 4\n", "five\n", "line 6\n", "six and a half\n", *below])
+        assert rebase(plan, REGION, BEFORE, now).apply(now) == wanted
+
+
+def test_typing_inside_the_region_is_a_conflict_that_keeps_the_answer():
+    for number in range(100):
+        chance = random.Random(number)
+        lines = [*LINES]
+        place = chance.randrange(4, 7)
+        match chance.choice(["change", "remove", "insert"]):
+            case "change":
+                lines[place] = "typed\n"
+            case "remove":
+                del lines[place]
+            case _:
+                lines.insert(chance.randrange(5, 7), "typed\n")
+        with pytest.raises(EditConflict) as refused:
+            rebase(plan_for(), REGION, BEFORE, "".join(lines))
+        assert refused.value.reply == "line 4\nfive\nline 6\nsix and a half\n"
+
+
+def test_a_copied_region_could_be_either():
+    region = "".join(LINES[4:7])
+    with pytest.raises(EditConflict):
+        rebase(plan_for(), REGION, BEFORE, BEFORE.replace(region, region + region))
+
+
+def test_a_newline_added_at_the_end_is_no_conflict():
+    text = BEFORE.rstrip("\n")
+    region = Region(10, 12)
+    plan = plan_for(text, region, "line 10\neleven")
+    assert rebase(plan, region, text, text + "\n").apply(text + "\n").endswith("line 10\neleven\n")
+
+
+def test_changed_line_ends_are_a_conflict():
+    with pytest.raises(EditConflict):
+        rebase(plan_for(), REGION, BEFORE, BEFORE.replace("\n", "\r\n"))
+
+
+def test_an_emptied_text_is_a_conflict():
+    with pytest.raises(EditConflict):
+        rebase(plan_for(), REGION, BEFORE, "")
+    assert split_lines("") == []
