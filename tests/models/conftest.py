@@ -43,6 +43,7 @@ class Web:
     asked: list[tuple[str, str]] = field(default_factory=list)
     ranges: bool = True
     pause: float = 0.0
+    error_headers: dict[str, str] = field(default_factory=dict)
     url: str = ""
 
     def ranges_of(self, path: str) -> list[str]:
@@ -80,7 +81,7 @@ def _handler(state: Web):
             content = state.files.get(path)
             status = state.statuses.get(path, 200 if content is not None else 404)
             if status != 200:
-                self.send_error(status)
+                self._refuse(status)
                 return
             start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and state.ranges else 0
             if start >= len(content) and start:
@@ -98,6 +99,13 @@ def _handler(state: Web):
             self.end_headers()
             if body:
                 self._send(path, content[start:])
+
+        def _refuse(self, status):
+            self.send_response(status)
+            for name, value in state.error_headers.items():
+                self.send_header(name, value)
+            self.send_header("content-length", "0")
+            self.end_headers()
 
         def _send(self, path, content):
             cuts = state.cut.get(path)
