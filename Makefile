@@ -6,6 +6,7 @@ BIN := .venv/bin
 Q ?= Write a small Python function that returns the n-th Fibonacci number, with a docstring.
 export QUESTION := $(value Q)
 unexport Q
+export ONLY ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help ask test check soak bench-ask clean
@@ -28,9 +29,9 @@ check: ## Check format, lint, types and layers.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-soak: ## Run the long tests, with the full counts of the promises.
+soak: ## Run the tests with the full counts of the promises, for hours; ONLY="…" picks some, as pytest's -k does.
 	@scripts/bootstrap test
-	@STARCHAT_SOAK=1 $(BIN)/python -m pytest -m "soak or not soak"
+	@STARCHAT_SCALE=1 $(BIN)/python -m pytest -m "soak or not soak" --timeout 14400 -k "$$ONLY"
 
 bench-ask: ## Measure how quick an answer is; prints each figure beside its goal.
 	@scripts/bootstrap test

@@ -59,8 +59,8 @@ def test_an_installed_wheel_answers_outside_the_clone(wheel: Path, tmp_path: Pat
 
 
 def with_pip(wheel: Path, folder: Path) -> Path:
-    run(sys.executable, "-m", "venv", folder)
-    run(folder / "bin" / "python", "-m", "pip", "install", "-q", wheel)
+    run(sys.executable, "-m", "venv", "--without-pip", folder)
+    run(sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install", "-q", "--no-compile", wheel)
     return folder / "bin" / "assistant"
 
 
