@@ -22,7 +22,7 @@ from assistant.hosting.llama_events import Event, read_event, recover
 from assistant.hosting.llama_gguf import read_header
 from assistant.hosting.llama_memory import admit
 from assistant.hosting.llama_server import Limits, LlamaServer
-from assistant.hosting.llama_vocabulary import Vocabulary, read_vocabulary, unmatched
+from assistant.hosting.llama_vocabulary import Vocabulary, read_vocabulary, unmatched, writable
 from assistant.models.spec import ModelSpec
 from assistant.wire import FinishReason, Usage
 
@@ -47,7 +47,8 @@ def open(spec: ModelSpec, report: Callable[[float], None]) -> LlamaEngine:
     server = LlamaServer(spec.path, Limits(budget.context_length, threads, BATCH, budget.cache_mib))
     report(1.0)
     description = f"llama.cpp, {header.quantization}, CPU, {threads} thread{'s' if threads > 1 else ''}"
-    return LlamaEngine(server, vocabulary, EngineInfo(budget.context_length, vocabulary.end_ids, 1, description))
+    info = EngineInfo(budget.context_length, vocabulary.end_ids, 1, description, len(vocabulary.names))
+    return LlamaEngine(server, vocabulary, info)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ class LlamaTokenizer:
         return self.vocabulary.controls.get(name)
 
     def encode(self, text: str) -> list[int]:
-        return [token for part in unmatched(text, self.vocabulary) if part for token in self.server.tokenize(part)]
+        parts = unmatched(writable(text, self.vocabulary), self.vocabulary)
+        return [token for part in parts if part for token in self.server.tokenize(part)]
 
     def decode(self, ids: Sequence[int]) -> str:
         return self.vocabulary.decode(ids)

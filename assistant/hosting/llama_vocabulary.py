@@ -51,6 +51,12 @@ class Vocabulary:
         pieces = ((self.piece(token), token) for token, name in enumerate(self.names) if name[-1:] >= b"\x80")
         return {piece: token for piece, token in pieces if piece[-1] >= 0x80 and token not in self.special}
 
+    @cached_property
+    def missing(self) -> frozenset[int]:
+        """Bytes that no token stands for.  SmolLM2 lacks some control characters and unassigned planes; Qwen lacks none."""
+        known = {self.piece(token) for token, name in enumerate(self.names) if len(name) <= 2 and token not in self.special}
+        return frozenset(byte for byte in range(256) if bytes((byte,)) not in known)
+
 
 def read_vocabulary(metadata: Mapping[str, Any], name: str) -> Vocabulary:
     """The vocabulary in a GGUF file's metadata; `name` is the model's, for messages.
@@ -69,6 +75,13 @@ def read_vocabulary(metadata: Mapping[str, Any], name: str) -> Vocabulary:
         return _vocabulary(names, kinds, _ends(metadata))
     except (KeyError, UnicodeDecodeError, IndexError) as problem:
         raise ModelError(f"The vocabulary of {name} is damaged ({problem!r}).", "Download the model again.") from problem
+
+
+def writable(text: str, vocabulary: Vocabulary) -> str:
+    """`text` with U+FFFD for every character that the vocabulary cannot write; llama.cpp would pass over it in silence."""
+    if vocabulary.missing.isdisjoint(text.encode()):
+        return text
+    return "".join(one if vocabulary.missing.isdisjoint(one.encode()) else "\ufffd" for one in text)
 
 
 def unmatched(text: str, vocabulary: Vocabulary) -> Iterator[str]:
