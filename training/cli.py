@@ -1,0 +1,105 @@
+"""What `python -m training` understands."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+from assistant.errors import AssistantError, UsageError
+from training import config
+
+USAGE = """\
+python -m training RECIPE [key=value ...]            train, and leave a model in runs/RECIPE/model
+python -m training RECIPE --plan [--json] [key=...]  say what it would take, before anything is loaded
+python -m training RECIPE --dry-run [key=value ...]  two steps and an export, to see that the whole road is open
+python -m training inspect RECIPE --rows N           show dialogues as the model will see them
+python -m training keys                              every key of a recipe, and what it means
+"""
+FLAGS = ("--plan", "--json", "--dry-run", "--rows", "--help", "-h")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; gives the exit code, and prints an error as one line with its remedy."""
+    try:
+        return _dispatch(list(arguments))
+    except AssistantError as error:
+        sys.stderr.write(f"training: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("training: stopped; the same command goes on from the newest checkpoint.\n")
+        return 130
+
+
+def _dispatch(arguments: list[str]) -> int:
+    flags, words = _sorted(arguments)
+    if not words:
+        return _explain()
+    if words[0] == "keys":
+        return _keys()
+    if words[0] == "inspect":
+        from training import inspection
+
+        if len(words) < 2:
+            raise UsageError("inspect needs a recipe.", f"Use one of {', '.join(config.names())}.")
+        return inspection.show(config.load(words[1], words[2:]), int(flags.get("--rows", "3")))
+    recipe = config.load(words[0], words[1:])
+    if "--plan" in flags:
+        return _plan(recipe, as_json="--json" in flags)
+    from training import launch
+
+    launch.run(dry(recipe) if "--dry-run" in flags else recipe)
+    return 0
+
+
+def dry(recipe: config.Recipe) -> config.Recipe:
+    """The recipe cut to two steps on a few dialogues, in a folder of its own."""
+    from dataclasses import replace
+
+    folder = str(recipe.folder.with_name(f"{recipe.folder.name}-dry-run"))
+    few = max(64, 2 * recipe.global_batch)
+    return replace(recipe, max_steps=2, max_dialogues=few, max_eval_dialogues=8, output=folder, push="")
+
+
+def _sorted(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Flags with their values, and everything else in order; flags that nobody knows are refused."""
+    flags: dict[str, str] = {}
+    words: list[str] = []
+    while arguments:
+        one = arguments.pop(0)
+        name, equals, value = one.partition("=")
+        if name == "--rows":
+            flags[name] = value if equals else (arguments.pop(0) if arguments else "")
+            if not flags[name].isdigit():
+                raise UsageError(f"--rows is {flags[name]!r}.", "It must be a whole number.")
+        elif one in FLAGS:
+            flags[one] = ""
+        elif one.startswith("-"):
+            raise UsageError(f"The flag {one} is unknown.", f"Known flags: {', '.join(FLAGS[:4])}; keys are written key=value.")
+        else:
+            words.append(one)
+    return flags, words
+
+
+def _explain() -> int:
+    from training import plan
+
+    lines = ["Fine-tunes a StarChat on dialogues, with DeepSpeed ZeRO-3, on one machine or many.", "", USAGE, "Recipes:"]
+    lines += [f"  {name:<16}{config.load(name).about}" for name in config.names()]
+    sys.stdout.write("\n".join([*lines, "", "On this machine, starchat-alpha would take:", ""]) + "\n")
+    sys.stdout.write(plan.text(plan.make(config.load("starchat-alpha"))))
+    return 0
+
+
+def _plan(recipe: config.Recipe, *, as_json: bool) -> int:
+    from training import plan
+
+    made = plan.make(recipe)
+    sys.stdout.write(json.dumps(plan.numbers(made), indent=2) + "\n" if as_json else plan.text(made))
+    return 0 if made.fits else 5
+
+
+def _keys() -> int:
+    for key, (kind, text) in config.describe().items():
+        sys.stdout.write(f"{key} ({kind})\n    {text}\n")
+    return 0

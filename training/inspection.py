@@ -1,0 +1,41 @@
+"""`python -m training inspect`: dialogues as the model will see them, with the trained tokens in colour."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from rich.console import Console
+from rich.text import Text
+
+from training import dataset, vocabulary
+from training.config import Recipe
+from training.encoding import TEMPLATES, Vocabulary, pieces
+
+
+def show(recipe: Recipe, rows: int) -> int:
+    """Print the first `rows` dialogues: where they come from, their text by template, their ids and trained tokens."""
+    console = Console(highlight=False)
+    corpus = dataset.load(recipe)
+    words = Vocabulary(vocabulary.obtain(recipe, corpus))
+    for note in corpus.notes:
+        console.print(note, style="dim")
+    for dialogue in corpus.train[:rows]:
+        cut = pieces(dialogue.conversation, TEMPLATES[recipe.template], words, recipe.block)
+        console.rule(f"{dialogue.source} line {dialogue.line}, tree {dialogue.tree}, {dialogue.licence}")
+        for number, encoded in enumerate(cut.encoded, start=1):
+            console.print(
+                f"piece {number} of {len(cut.encoded)}: {len(encoded.ids)} tokens, {sum(encoded.trained)} trained", style="dim"
+            )
+            console.print(coloured(list(encoded.ids), list(encoded.trained), words))
+            console.print(" ".join(map(str, encoded.ids)), style="dim")
+        if cut.left_out:
+            console.print(f"{cut.left_out} exchange(s) longer than {recipe.block} tokens are left out", style="yellow")
+    return 0
+
+
+def coloured(ids: list[int], trained: list[bool], words: Vocabulary) -> Text:
+    """The text of `ids`, what is trained in bold green."""
+    shown = Text()
+    for flag, group in groupby(zip(ids, trained, strict=True), key=lambda one: one[1]):
+        shown.append(words.decode([token for token, _ in group]), style="bold green" if flag else "")
+    return shown

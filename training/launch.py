@@ -1,0 +1,126 @@
+"""From a recipe to running ranks: data first, then one process for each GPU, then what became of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from assistant.errors import AssistantError, StorageError, UsageError, from_code
+from training import dataset, prepared, vocabulary
+from training.config import Recipe
+from training.encoding import Vocabulary
+from training.machine import Machine, describe, is_imagined
+from training.zero_config import accumulation
+
+
+def run(recipe: Recipe) -> None:
+    """Train the recipe on this machine (or this machine's share of several), from data to the saved model.
+
+    Raises:
+        StorageError: the output folder is in use or cannot be written.
+        AssistantError: whatever stopped a rank, as the rank said it.
+    """
+    recipe = _with_hostfile(recipe)
+    if is_imagined(recipe.gpus):
+        raise UsageError(f"gpus={recipe.gpus} describes a machine for a plan.", "Add --plan, or use gpus=auto.")
+    machine = describe(recipe.gpus)
+    machine = replace(machine, count=machine.count * recipe.nodes)
+    accumulation(recipe, machine.count)
+    folder = recipe.folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock", timeout=0):
+            notes, licences = ready(recipe)
+            _ranks(recipe, machine, notes, licences)
+    except Timeout as error:
+        raise StorageError(
+            f"The output folder {folder} is in use by another run.", "Wait for it, or set output=FOLDER."
+        ) from error
+    except OSError as error:
+        raise StorageError(
+            f"The output folder {folder} cannot be used: {error}.", "Check its permissions and space."
+        ) from error
+
+
+def ready(recipe: Recipe) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Read, check, encode and pack the data into the run's folder; gives the notes and licences of the report."""
+    folder = recipe.folder
+    corpus = dataset.load(recipe, folder / "rejects.jsonl")
+    tokenizer = vocabulary.obtain(recipe, corpus)
+    vocabulary.save(tokenizer, folder / "tokenizer")
+    train, test, rejects = prepared.prepare(corpus, recipe, Vocabulary(tokenizer), folder / "data")
+    dataset.write_rejects(folder / "rejects.jsonl", rejects)
+    facts = train.facts
+    notes = [*corpus.notes, f"{facts.trained_share:.1%} of {facts.tokens:,} tokens are trained"]
+    notes.append(f"{facts.blocks} blocks of {recipe.block} tokens, {facts.fill:.1%} full; {len(test)} blocks for evaluation")
+    if rejects:
+        notes.append(f"{len(rejects)} rows or parts of rows were not used; they are listed in {folder / 'rejects.jsonl'}")
+    sys.stderr.writelines(f"{note}\n" for note in notes)
+    return tuple(notes), dict(corpus.licences)
+
+
+def _ranks(recipe: Recipe, machine: Machine, notes: tuple[str, ...], licences: dict[str, int]) -> None:
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    from training.worker import FAILURE, Job, main
+
+    failure = recipe.folder / FAILURE
+    failure.unlink(missing_ok=True)
+    _environment(recipe, machine)
+    config = LaunchConfig(
+        min_nodes=recipe.nodes,
+        max_nodes=recipe.nodes,
+        nproc_per_node=machine.count // recipe.nodes,
+        rdzv_backend="c10d",
+        rdzv_endpoint=recipe.rendezvous or "localhost:0",
+        run_id=recipe.name,
+        max_restarts=0,
+        monitor_interval=0.2,
+    )
+    try:
+        elastic_launch(config, main)(Job(recipe, machine, notes, licences))
+    except ChildFailedError as error:
+        raise _failure(failure, error) from error
+
+
+def _failure(path: Path, error: object) -> AssistantError:
+    """What a rank said before it ended, or that it died without a word."""
+    if path.is_file():
+        said = json.loads(path.read_text(encoding="utf-8"))
+        return from_code(said["code"], said["message"], said["remedy"])
+    rank, first = error.get_first_failure()  # type: ignore[attr-defined]  # a ChildFailedError
+    text = first.message.get("message", "") if isinstance(first.message, dict) else str(first.message)
+    reason = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "") or f"exit code {first.exitcode}"
+    return AssistantError(
+        f"Rank {rank} died: {reason[:300]}.", "Run the same command again: it goes on from the newest checkpoint."
+    )
+
+
+def _environment(recipe: Recipe, machine: Machine) -> None:
+    """What the ranks inherit; set here because DeepSpeed reads it when it is imported."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1" if machine.is_cpu else "4")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ["DS_ACCELERATOR"] = "cpu" if machine.is_cpu else "cuda"
+    os.environ.setdefault("DEEPSPEED_LOG_LEVEL", "error")
+    if recipe.nodes == 1 and machine.is_cpu:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+
+
+def _with_hostfile(recipe: Recipe) -> Recipe:
+    """The recipe with nodes and meeting place taken from its hostfile, in DeepSpeed's form: `name slots=8` a line."""
+    if not recipe.hostfile:
+        return recipe
+    try:
+        lines = Path(recipe.hostfile).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UsageError(f"The hostfile {recipe.hostfile} cannot be read: {error.strerror}.", "Check its path.") from error
+    hosts = [line.split()[0] for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not hosts:
+        raise UsageError(f"The hostfile {recipe.hostfile} names no machine.", "Write one machine a line.")
+    return replace(recipe, nodes=len(hosts), rendezvous=recipe.rendezvous or f"{hosts[0]}:29500")

@@ -1,0 +1,108 @@
+"""What the user sees while a run trains: one line, and events for TensorBoard."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from training.machine import GIB, Machine
+from training.trainer import Step
+
+
+@dataclass(slots=True)
+class Progress:
+    """The line on the terminal.
+
+    steps: steps of the run.  flops_per_token: of forward and backward pass, see `plan.flops_per_token`.
+    """
+
+    steps: int
+    machine: Machine
+    flops_per_token: float
+    out: TextIO = field(default_factory=lambda: sys.stderr)
+    _recent: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=20))
+
+    def show(self, taken: Step, memory_gib: float) -> None:
+        """Print the state after a step; on a terminal in place, else a line every few steps."""
+        self._recent.append((taken.tokens, taken.seconds))
+        line = f"{self._line(taken)}  mem {memory_gib:.1f} GiB  ETA {_clock((self.steps - taken.step) * self._seconds())}"
+        if taken.eval_loss is not None:
+            line += f"  eval {taken.eval_loss:.4f}\n"
+        if self.out.isatty():
+            self.out.write(f"\r\x1b[K{line}")
+        elif taken.eval_loss is not None or taken.step % max(1, self.steps // 20) == 0 or taken.step == self.steps:
+            self.out.write(f"{line.rstrip()}\n")
+        self.out.flush()
+
+    def tokens_per_second(self) -> float:
+        """Content tokens a second over the last steps."""
+        return sum(tokens for tokens, _ in self._recent) / max(1e-9, sum(seconds for _, seconds in self._recent))
+
+    def _seconds(self) -> float:
+        return sum(seconds for _, seconds in self._recent) / max(1, len(self._recent))
+
+    def _line(self, taken: Step) -> str:
+        speed = self.tokens_per_second()
+        share = mfu(speed, self.flops_per_token, self.machine)
+        shown = f"MFU {share:.0%}" if share is not None else "MFU –"
+        return (
+            f"step {taken.step}/{self.steps}  loss {taken.loss:.4f}  lr {taken.learning_rate:.2e}  {speed:,.0f} tok/s  {shown}"
+        )
+
+
+def mfu(tokens_per_second: float, flops_per_token: float, machine: Machine) -> float | None:
+    """Model FLOPs utilisation (Chowdhery et al., PaLM, 2022, appendix B); None where the peak is not known."""
+    peak = machine.count * machine.peak_tflops * 1e12
+    return tokens_per_second * flops_per_token / peak if peak else None
+
+
+def memory_gib(device: Any) -> float:  # noqa: ANN401 - a torch.device, not imported here
+    """The most memory that this rank has held, in GiB: of its GPU, or of the process on the CPU."""
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_reserved(device) / GIB
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+class Events:
+    """TensorBoard's events; nothing where they are not wanted."""
+
+    def __init__(self, folder: Path, *, wanted: bool) -> None:
+        self._writer: Any = None
+        if wanted:
+            from torch.utils.tensorboard import SummaryWriter
+
+            writer: Any = SummaryWriter
+            self._writer = writer(str(folder))
+
+    def add(self, taken: Step, speed: float) -> None:
+        """Write one step."""
+        if self._writer is None:
+            return
+        values = {
+            "loss": taken.loss,
+            "learning_rate": taken.learning_rate,
+            "gradient_norm": taken.norm,
+            "tokens_per_second": speed,
+        }
+        for name, value in values.items():
+            self._writer.add_scalar(f"train/{name}", value, taken.step)
+        if taken.eval_loss is not None:
+            self._writer.add_scalar("eval/loss", taken.eval_loss, taken.step)
+
+    def close(self) -> None:
+        """Force what was written to the disk."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"

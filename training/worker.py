@@ -1,0 +1,160 @@
+"""What one rank does, from the first import to the saved model."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from assistant.errors import AssistantError
+from training import export, loss, model, prepared, report, resume, shapes, trainer, vocabulary
+from training.config import Recipe
+from training.encoding import Vocabulary
+from training.machine import Machine
+from training.progress import Events, Progress, memory_gib
+from training.schedule import plan
+from training.zero_config import zero_config
+
+FAILURE = "failure.json"
+METRICS = "metrics.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the launcher hands to every rank: the recipe, the machine, and the sentences about the data for the report."""
+
+    recipe: Recipe
+    machine: Machine
+    notes: tuple[str, ...]
+    licences: dict[str, int]
+
+
+def main(job: Job) -> None:
+    """Train, save, report.  An error that a user can understand is left in the run's folder for the launcher to show."""
+    _quiet()
+    try:
+        _work(job)
+    except AssistantError as error:
+        path = job.recipe.folder / FAILURE
+        path.write_text(json.dumps({"code": error.code, "message": error.message, "remedy": error.remedy}), encoding="utf-8")
+        sys.stderr.flush()
+        os._exit(1)
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def _work(job: Job) -> None:
+    recipe, folder = job.recipe, job.recipe.folder
+    _join(job.machine)
+    words = Vocabulary(vocabulary.load(folder / "tokenizer"))
+    run = _ready(job, words)
+    done = resume.resume(run.engine, recipe, run.folder, run.train.facts.fingerprint)
+    metrics = trainer.read(folder / METRICS, done)
+    first = metrics[0] if done and metrics else None
+    start = _eval_first(run, folder, fresh=first is None)
+    if dist.get_rank() == 0:
+        trainer.write(folder / METRICS, metrics, append=False)
+        _say(f"resumed at step {done}" if done else f"{run.schedule.steps} steps on {job.machine}")
+    metrics += _train(run, done, job)
+    if dist.get_rank() == 0:
+        _say("saving the model")
+    # The weights come first; card, report and upload cannot lose them any more.
+    saved = export.save(run.engine, recipe, words, folder)
+    if dist.get_rank() == 0:
+        export.describe(folder, job.notes, job.licences, recipe)
+        report.write(
+            folder, recipe, job.machine, metrics, report.Outcome(start, run.train.facts, run.test.facts, job.notes, saved)
+        )
+        if recipe.push:
+            export.push(folder / export.MODEL, recipe.push)
+    dist.barrier()
+
+
+def _join(machine: Machine) -> None:
+    if machine.is_cpu:
+        os.environ["DS_ACCELERATOR"] = "cpu"
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    import deepspeed  # type: ignore[import-untyped]  # has no stubs
+
+    if machine.is_cpu:
+        # Compiling this operation takes a minute and changes no number.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    else:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    # Rank 0 exports alone while the others wait.
+    deepspeed.init_distributed(dist_backend="gloo" if machine.is_cpu else "nccl", timeout=timedelta(hours=2), verbose=False)
+
+
+def _ready(job: Job, words: Vocabulary) -> trainer.Run:
+    import deepspeed
+
+    recipe, folder = job.recipe, job.recipe.folder
+    zero = zero_config(recipe, dist.get_world_size(), cpu=job.machine.is_cpu)
+    wrapped = loss.TrainedLoss(model.build(recipe, vocabulary.rows(words), zero), recipe.loss_chunk)
+    engine, *_ = deepspeed.initialize(model=wrapped, config=zero, model_parameters=_groups(wrapped, recipe))
+    engine.train()
+    train, test = (prepared.load(folder / "data" / name) for name in ("train", "test"))
+    padding = words.control_id(vocabulary.END_OF_TEXT) or 0
+    return trainer.Run(recipe, engine, train, test, plan(recipe, len(train)), folder / "checkpoints", padding)
+
+
+def _groups(wrapped: torch.nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Matrices decay, vectors do not."""
+    trained = [one for one in wrapped.parameters() if one.requires_grad]
+    matrices = [one for one in trained if len(getattr(one, "ds_shape", one.shape)) > 1]
+    vectors = [one for one in trained if len(getattr(one, "ds_shape", one.shape)) <= 1]
+    groups = ({"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0})
+    return [group for group in groups if group["params"]]
+
+
+def _train(run: trainer.Run, done: int, job: Job) -> list[trainer.Step]:
+    leads = dist.get_rank() == 0
+    flops = shapes.flops_per_token(shapes.shape(job.recipe), adapter=job.recipe.adapter != "none") if leads else 0.0
+    progress = Progress(run.schedule.steps, job.machine, flops)
+    events = Events(job.recipe.folder / "tensorboard", wanted=leads and job.recipe.tensorboard)
+    taken: list[trainer.Step] = []
+    for step in trainer.steps(run, done, _say if leads else lambda _: None):
+        taken.append(step)
+        if leads:
+            trainer.write(job.recipe.folder / METRICS, [step])
+            progress.show(step, memory_gib(run.engine.device))
+            events.add(step, progress.tokens_per_second())
+    events.close()
+    return taken
+
+
+def _eval_first(run: trainer.Run, folder: Path, *, fresh: bool) -> float | None:
+    """The loss before the first step; a resumed run finds it where the first one left it."""
+    path = folder / "start.json"
+    if not len(run.test):
+        return None
+    if not fresh and path.is_file():
+        found: float = json.loads(path.read_text(encoding="utf-8"))["eval_loss"]
+        return found
+    measured = trainer.evaluate(run)
+    if dist.get_rank() == 0:
+        path.write_text(json.dumps({"eval_loss": measured, "at": time.time()}), encoding="utf-8")
+    return measured
+
+
+def _quiet() -> None:
+    """Leave the terminal to the progress line."""
+    warnings.filterwarnings("ignore")
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.flush()
