@@ -28,8 +28,18 @@ from assistant import template
 from assistant.conversation import Conversation, Message
 
 WINDOW = 512
+_NO_DROPOUT: dict[str, Any] = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
 
-CONTROLS = ("<|endoftext|>", "<fim_prefix>", "<fim_middle>", "<fim_suffix>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
+CONTROLS = (
+    "<|endoftext|>",
+    "<fim_prefix>",
+    "<fim_middle>",
+    "<fim_suffix>",
+    "<|system|>",
+    "<|user|>",
+    "<|assistant|>",
+    "<|end|>",
+)
 
 DIALOGUES = (
     (
@@ -89,7 +99,7 @@ def tiny(architecture: str) -> Path:
     return make_tiny(architecture, _folder() / f"tiny-{architecture}")
 
 
-def make_tiny_starchat(folder: Path, dialogues: Iterable[tuple[str, str]] = DIALOGUES, steps: int = 150) -> Path:
+def make_tiny_starchat(folder: Path, dialogues: Iterable[tuple[str, str]] = DIALOGUES, steps: int = 40) -> Path:
     """A GPTBigCode of two layers with one KV head that has learned `dialogues` (question, answer) by heart.
 
     It knows each question without a system message and with `SYSTEM`.  `steps` of AdamW; 0 leaves it untrained.
@@ -119,7 +129,7 @@ def make_tiny(architecture: str, folder: Path) -> Path:
 def _config(architecture: str, vocabulary: int, ends: dict[str, Any]) -> transformers.PreTrainedConfig:
     if architecture == "gpt_bigcode":
         return transformers.GPTBigCodeConfig(
-            vocab_size=vocabulary, n_positions=WINDOW, n_embd=128, n_layer=2, n_head=4, multi_query=True, **ends
+            vocab_size=vocabulary, n_positions=WINDOW, n_embd=128, n_layer=2, n_head=4, **_NO_DROPOUT, **ends
         )
     shape: dict[str, Any] = {
         "vocab_size": vocabulary,
@@ -174,23 +184,24 @@ def _learn_by_heart(model: Any, folder: Path, dialogues: tuple[tuple[str, str], 
         labels[row, : len(one.ids)] = torch.tensor(
             [token if trained else -100 for token, trained in zip(one.ids, one.trained, strict=True)]
         )
-    model.train()
-    with torch.random.fork_rng():
-        torch.manual_seed(11)
-        optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.0)
-        for _ in range(steps):
-            loss = model(input_ids=ids, labels=labels).loss
-            optimiser.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
-    model.eval()
+    _descend(model, ids, labels, steps)
+
+
+def _descend(model: Any, ids: torch.Tensor, labels: torch.Tensor, steps: int) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # steps this small are slower with more, on busy cores much slower
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.0)
+    for _ in range(steps):
+        loss = model(input_ids=ids, labels=labels).loss
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+    torch.set_num_threads(threads)
 
 
 def _lessons(question: str, answer: str) -> Iterable[Conversation]:
-    turns = (Message("user", question), Message("assistant", f"\n{answer}"))
-    # The reply is generated from the bare <|assistant|>; template.STARCHAT writes the newline after it, so it is not content.
-    turns = (turns[0], Message("assistant", answer))
+    turns = (Message("user", question), Message("assistant", answer))
     yield Conversation(turns)
     yield Conversation((Message("system", SYSTEM), *turns))
 

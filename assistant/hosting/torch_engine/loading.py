@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
@@ -11,13 +12,13 @@ from typing import Any
 
 import torch
 import transformers
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedConfig, PreTrainedModel
 
-from assistant.errors import ModelError
+from assistant.errors import AssistantError, ModelError
 from assistant.hosting.torch_engine import device as devices
 from assistant.hosting.torch_engine import memory, quantization
 from assistant.hosting.torch_engine.tokenizer import FolderTokenizer
+from assistant.models.safety import check_folder
 from assistant.models.spec import ModelSpec
 
 Report = Callable[[float], None]
@@ -46,7 +47,7 @@ class Loaded:
 def load(spec: ModelSpec, report: Report) -> Loaded:
     """Load the model of `spec`; see `torch_engine.open` for what is raised."""
     report(0.0)
-    _check_folder(spec.path)
+    check_folder(spec.path)
     device, dtype = devices.choose(spec.device), devices.dtype_of(spec)
     threads = devices.use_threads(spec.threads)
     tensors = memory.shapes(spec.path)
@@ -59,15 +60,6 @@ def load(spec: ModelSpec, report: Report) -> Loaded:
     report(1.0)
     text_config = config.get_text_config(decoder=True)
     return Loaded(spec, model, tokenizer, text_config, device, dtype, end_ids, memory.free_bytes(device), threads)
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse what could make a library run code or fetch something: see `models.safety`."""
-    from assistant.models.safety import check_folder
-
-    check_folder(folder)
-    if (folder / "adapter_config.json").exists():
-        raise ModelError(f"{folder} holds an adapter, not a whole model.", "Merge it into its base model first.")
 
 
 def _weights(spec: ModelSpec, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
@@ -106,6 +98,7 @@ def _quietly(report: Report) -> Iterator[None]:
     """Keep transformers' bars and warnings off our streams, and turn its progress into ours."""
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     previous = transformers.logging.set_tqdm_hook(lambda _factory, args, _options: _Reporting(report, *args))
     try:
         with warnings.catch_warnings():
@@ -143,7 +136,9 @@ def _told_as_model_error(spec: ModelSpec) -> Iterator[None]:
     """Whatever a library makes of a folder that it cannot load is one line for the user."""
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, SafetensorError, RecursionError) as error:
+    except AssistantError:
+        raise
+    except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
             f"{spec.path} cannot be loaded: {reason}",

@@ -26,14 +26,18 @@ class FolderTokenizer:
     """
 
     def __init__(self, folder: Path) -> None:
-        pipeline = _plain(_pipeline(folder))
         try:
+            pipeline = _plain(_pipeline(folder))
             self._tokenizer: Tokenizer = Tokenizer.from_str(json.dumps(pipeline))
+        except ModelError:
+            raise
         except Exception as error:  # the Rust library raises plain Exception for every malformed file
             raise _damaged(folder, error) from error
         # All added tokens are marked special in `_plain`, and with this no special token is found in text.
         self._tokenizer.encode_special_tokens = True
         self._controls = {str(token["content"]): int(token["id"]) for token in pipeline["added_tokens"]}
+        if any(self._tokenizer.token_to_id(name) != number for name, number in self._controls.items()):
+            raise _damaged(folder, ValueError("two tokens claim one id"))
         self._control_ids = frozenset(self._controls.values())
 
     def control_id(self, name: str) -> int | None:
@@ -63,16 +67,14 @@ class FolderTokenizer:
 
 def _pipeline(folder: Path) -> dict[str, Any]:
     """The content of `tokenizer.json`, with the added tokens that only the files beside it name."""
-    try:
-        raw: dict[str, Any] = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-        known = {token["content"] for token in raw["added_tokens"]}
-        beside = {name: number for name, number in _named_beside(folder) if name not in known}
-    except FileNotFoundError as error:
+    path = folder / "tokenizer.json"
+    if not path.is_file():
         raise ModelError(
             f"{folder} has no tokenizer.json.", "Save the tokenizer again with a fast tokenizer, or choose another model."
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(folder, error) from error
+        )
+    raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    known = {token["content"] for token in raw["added_tokens"]}
+    beside = {name: number for name, number in _named_beside(folder) if name not in known}
     raw["added_tokens"] += [
         {"id": number, "content": name, "lstrip": False, "rstrip": False} for name, number in beside.items()
     ]
@@ -93,6 +95,7 @@ def _plain(pipeline: dict[str, Any]) -> dict[str, Any]:
     added = [{**token, "special": True, "single_word": False, "normalized": False} for token in pipeline["added_tokens"]]
     return {
         **pipeline,
+        "model": _with_ids(pipeline["model"], added),
         "added_tokens": sorted(added, key=lambda token: int(token["id"])),
         "post_processor": None,
         "truncation": None,
@@ -101,6 +104,13 @@ def _plain(pipeline: dict[str, Any]) -> dict[str, Any]:
         "pre_tokenizer": _steps(pipeline.get("pre_tokenizer"), "pretokenizers"),
         "decoder": _steps(pipeline.get("decoder"), "decoders"),
     }
+
+
+def _with_ids(model: dict[str, Any], added: list[dict[str, Any]]) -> dict[str, Any]:
+    """The model with the added tokens in its vocabulary; the library numbers those that are not there as it likes."""
+    if not isinstance(model["vocab"], dict):
+        return model
+    return {**model, "vocab": model["vocab"] | {token["content"]: token["id"] for token in added}}
 
 
 def _steps(step: dict[str, Any] | None, children: str) -> dict[str, Any] | None:
@@ -116,4 +126,7 @@ def _steps(step: dict[str, Any] | None, children: str) -> dict[str, Any] | None:
 
 
 def _damaged(folder: Path, error: Exception) -> ModelError:
-    return ModelError(f"The tokenizer of {folder} cannot be read: {str(error).splitlines()[0]}.", "Download the model again.")
+    return ModelError(
+        f"The tokenizer of {folder} cannot be read: {(str(error) or type(error).__name__).splitlines()[0]}.",
+        "Download the model again.",
+    )
