@@ -129,9 +129,9 @@ class ModelClient:
         return HostError(f"{self._name} broke off its reply.", "Send the request again.") if self.profile.host else crashed()
 
     def _broken(self, error: httpx2.TransportError) -> HostError:
-        if isinstance(error, (httpx2.ConnectError, httpx2.TimeoutException)) or self.profile.host:
+        if isinstance(error, (httpx2.ConnectError, httpx2.TimeoutException)):
             return unreachable(error, self._name)
-        return crashed()
+        return self._cut_off()
 
 
 def local(record: HostRecord) -> ModelClient:

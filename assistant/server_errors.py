@@ -19,12 +19,14 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes, name: str)
     told = _told(body)
     if isinstance(told.get("code"), str) and "remedy" in told:
         return from_wire(told, headers)
-    said = str(told.get("message") or "").strip()[:_SHOWN]
+    said = " ".join(str(told.get("message") or "").split())[:_SHOWN]
     said = f": {said}" if said else ""
     if status in (401, 403):
         return HostError(f"{name} refuses the API key ({status}){said}.", "Set STARCHAT_API_KEY to a valid key.")
     if status == 404:
-        return ModelError(f"{name} does not know the model or the address (404){said}.", "Check the URL, and the model with -m.")
+        return ModelError(
+            f"{name} does not know the model or the address (404){said}.", "Check the URL, and the model with -m."
+        )
     if status == 429:
         wait = _seconds(headers)
         return HostBusy(f"{name} is busy or a limit is reached (429){said}.", f"Try again in {wait:.0f} seconds.", wait)
@@ -36,7 +38,8 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes, name: str)
 
 def from_wire(error: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> AssistantError:
     """The error in the `error` object of our host, or one inside a stream of anyone's."""
-    found = from_code(str(error.get("code")), str(error.get("message", "The server failed.")), str(error.get("remedy", "")))
+    message = " ".join(str(error.get("message") or "The server failed.").split())[: 2 * _SHOWN]
+    found = from_code(str(error.get("code")), message, str(error.get("remedy") or "Send the request again."))
     if isinstance(found, HostBusy):
         found.retry_after = _seconds(headers or {})
     return found

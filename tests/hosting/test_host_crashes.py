@@ -14,7 +14,7 @@ from assistant import crashes
 from assistant.client import Delta, Waiting
 from assistant.errors import AssistantError, HostCrashed, HostError
 from assistant.hosts import is_alive
-from tests.hosting.scripted_host import answer, ask, client_of, first, record_of, script
+from tests.hosting.scripted_host import answer, ask, client_of, first, record_of, script, until
 from tests.scale import rounds
 
 KILLS = rounds(200)
@@ -36,8 +36,7 @@ def test_pending_requests_hear_of_it_and_the_next_one_works(own_home: Path) -> N
             _, queued = await first(client, ask("hi"), Waiting)
             if number % 3 == 0:
                 os.kill(record_of(spec).pid, signal.SIGKILL)
-            while is_alive(spec.key):
-                await asyncio.sleep(0.005)
+            await asyncio.to_thread(until, lambda: not is_alive(spec.key), 5)
             begun = time.perf_counter()
             for stream in (running, queued):
                 with pytest.raises(HostCrashed) as caught:
