@@ -90,6 +90,9 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
     tasks: dict[str, progress.TaskID] = {}
 
     def report(state: Progress) -> None:
+        if state.stage == "note":
+            bar.console.print(state.text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+            return
         if not tasks:
             bar.start()
         if state.stage not in tasks:
@@ -110,6 +113,9 @@ def _plain_lines() -> Callable[[Progress], None]:
 
     def report(state: Progress) -> None:
         nonlocal shown, at
+        if state.stage == "note":
+            print(state.text, file=sys.stderr, flush=True)
+            return
         now = time.monotonic()
         if state.stage == shown and now - at < _PLAIN_EVERY:
             return

@@ -10,7 +10,8 @@ from assistant import __version__, settings
 from assistant.errors import ModelError
 from assistant.models import receipts, registry
 from assistant.models.catalogue import find, suggestion
-from assistant.models.choice import Choice, choose
+from assistant.models.choice import Choice
+from assistant.models.decision import decide
 from assistant.models.files import free_bytes
 from assistant.models.hardware import Hardware, package_version
 from assistant.models.offers import size_text
@@ -45,7 +46,7 @@ def model_findings(given: Settings, hardware: Hardware) -> Iterator[Finding]:
     if given.model and find(given.model) is None:
         yield "model", _unlisted(given.model)
         return
-    chosen = choose(hardware, given)
+    chosen = decide(hardware, given)
     yield from _chosen(chosen)
     _require_engine(chosen)
 

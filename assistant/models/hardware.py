@@ -155,7 +155,10 @@ def _memory() -> tuple[int, int]:
     total, free = (int(table[key].split()[0]) << 10 for key in ("MemTotal", "MemAvailable"))
     limit, used = _read(Path("/sys/fs/cgroup/memory.max")), _read(Path("/sys/fs/cgroup/memory.current"))
     if limit.isdecimal() and used.isdecimal():
-        return min(total, int(limit)), max(0, min(free, int(limit) - int(used)))
+        # Cached files count as used there, but they make room when memory is asked for.
+        cached = re.search(r"^inactive_file (\d+)$", _read(Path("/sys/fs/cgroup/memory.stat")), re.MULTILINE)
+        taken = int(used) - (int(cached[1]) if cached else 0)
+        return min(total, int(limit)), max(0, min(free, int(limit) - taken))
     return total, free
 
 

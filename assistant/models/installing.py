@@ -98,12 +98,22 @@ def _from_anywhere(entry: Entry) -> Plan:
 def _from_hub(entry: Entry) -> Plan:
     if not entry.repo:
         raise ModelError(f"The hub of {entry.name} is not known.", "Choose --source mirror or a folder.")
-    listing = hub.listing(entry.repo, entry.revision, entry.files)
+    listing = _hub_listing(entry.repo, entry)
     pinned = {file.name: file for file in entry.files}
     wanted = hub.Listing(listing.repo, listing.commit, tuple(pinned.get(file.name, file) for file in listing.files))
     return Plan(
         hub.describe(), hub.remaining(wanted), hub.cache_folder(), wanted.commit, lambda report: hub.fetch(wanted, report)
     )
+
+
+def _hub_listing(repo: str, entry: Entry) -> hub.Listing:
+    try:
+        return hub.listing(repo, entry.revision, entry.files)
+    except hub.HubUnreachable:
+        kept = hub.cached(repo, entry.revision, entry.files)
+        if kept is None:
+            raise
+        return kept
 
 
 def _from_mirror(entry: Entry) -> Plan:

@@ -9,8 +9,8 @@ from typing import Literal
 CONSENT_BYTES = 50_000_000
 """Nothing larger is fetched without the user's consent."""
 
-Stage = Literal["waiting", "download", "join", "check"]
-"""Waiting for another process, fetching, joining the parts of a mirror, comparing hashes."""
+Stage = Literal["note", "waiting", "download", "join", "check"]
+"""A line for the user, waiting for another process, fetching, joining the parts of a mirror, comparing hashes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,15 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a download has come: `done` of `total` bytes of this stage; `total` is 0 where it is not known."""
+    """How far a download has come: `done` of `total` bytes of this stage; `total` is 0 where it is not known.
+
+    text: what a note says, such as why a GPU is not used and what to do about it.
+    """
 
     stage: Stage
     done: int
     total: int
+    text: str = ""
 
 
 def size_text(count: int) -> str:

@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from assistant.errors import InputError, ModelError, UsageError
-from assistant.models import choice, receipts, registry
+from assistant.models import receipts, registry
 from assistant.models.catalogue import Entry, find, suggestion
+from assistant.models.decision import decide, decide_place
 from assistant.models.hardware import probe
 from assistant.models.installing import Consent, Report, install
+from assistant.models.offers import Progress
 from assistant.models.spec import Format, ModelSpec
 from assistant.settings import Settings
 
@@ -42,8 +44,8 @@ def prepare(settings: Settings, consent: Consent, report: Report) -> ModelSpec:
     own = registry.lookup(model)
     if own:
         registry.check_path(own.path)
-        return _placed(_local(own.name, own.path, own.format, own.template), settings)
-    return _placed(_from_path(model) or _from_hub(model, consent, report), settings)
+        return _placed(_local(own.name, own.path, own.format, own.template), settings, report)
+    return _placed(_from_path(model) or _from_hub(model, consent, report), settings, report)
 
 
 def is_remote(model: str) -> bool:
@@ -57,7 +59,8 @@ def is_hub_id(model: str) -> bool:
 
 
 def _from_catalogue(settings: Settings, consent: Consent, report: Report) -> ModelSpec:
-    chosen = choice.choose(probe(), settings)
+    chosen = decide(probe(), settings)
+    _warn(chosen.warnings, report)
     entry = chosen.entry
     receipt = install(entry, consent, report)
     path = receipt.folder / entry.files[0].name if entry.format == "gguf" else receipt.folder
@@ -107,7 +110,7 @@ def _local(name: str, path: Path, kind: Format, template: str = "auto") -> Model
     return ModelSpec(name, path, kind, template, context_length=CPU_CONTEXT if kind == "gguf" else None)
 
 
-def _placed(spec: ModelSpec, settings: Settings) -> ModelSpec:
+def _placed(spec: ModelSpec, settings: Settings, report: Report) -> ModelSpec:
     """Where a model that the catalogue does not know is to run, judged by the size of its weights."""
     weights = [spec.path] if spec.path.is_file() else list(spec.path.glob("*.safetensors"))
     size = sum(file.stat().st_size for file in weights)
@@ -118,8 +121,14 @@ def _placed(spec: ModelSpec, settings: Settings) -> ModelSpec:
         parameters=size // 2,
         gpu_bytes={step: need + 1_000_000_000 for step, need in needs.items()},
     )
-    placed = choice.place(entry, probe(), settings)
+    placed = decide_place(entry, probe(), settings)
+    _warn(placed.warnings, report)
     return _tuned(replace(spec, quantization=placed.quantization, device=placed.device), settings)
+
+
+def _warn(warnings: tuple[str, ...], report: Report) -> None:
+    for warning in warnings:
+        report(Progress("note", 0, 0, warning))
 
 
 def _tuned(spec: ModelSpec, settings: Settings) -> ModelSpec:

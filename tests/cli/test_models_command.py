@@ -152,11 +152,14 @@ def test_a_folder_as_source_is_compared_with_the_publishers_hash(shell, tmp_path
     assert hashlib.sha256(b"GGUF").hexdigest() not in process.stderr
 
 
-def test_the_front_end_stays_light(shell):
+def test_the_front_end_stays_light(tmp_path):
     code = (
         "import sys; from assistant.cli import main; main(['models', 'list', '--json']); main(['doctor']);"
         "heavy = {'torch', 'transformers', 'xllamacpp', 'starlette', 'uvicorn', 'huggingface_hub'} & set(sys.modules);"
         "sys.exit(str(heavy) if heavy else 0)"
     )
-    process = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    environment = {**os.environ, "STARCHAT_HOME": str(tmp_path / "home"), "STARCHAT_CACHE": str(tmp_path / "cache")}
+    process = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False, timeout=60, env=environment
+    )
     assert process.returncode == 0, process.stderr

@@ -92,6 +92,17 @@ def test_a_repository_arrives_whole_without_its_scripts_and_is_there_offline(hub
     assert json.loads(again.stdout)["path"] == spec["path"]
 
 
+def test_what_another_program_left_in_the_hubs_cache_is_used_offline(hub, tmp_path):
+    first = json.loads(prepare().stdout)
+    done = prepare(HF_ENDPOINT="http://127.0.0.1:9", STARCHAT_CACHE=str(tmp_path / "another"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    again = json.loads(done.stdout)
+    assert again["path"] == first["path"]
+    (next(path for path in Path(first["path"]).iterdir() if path.suffix == ".safetensors")).unlink()
+    gone = prepare(HF_ENDPOINT="http://127.0.0.1:9", STARCHAT_CACHE=str(tmp_path / "third"))
+    assert gone.returncode == DownloadError.exit_code
+
+
 def test_a_dropped_connection_is_taken_up(hub):
     path = f"/{REPO}/resolve/{COMMIT}/model.safetensors"
     hub.cut[path] = [20_000]

@@ -75,6 +75,32 @@ def listing(repo: str, revision: str, pinned: tuple[ModelFile, ...] = ()) -> Lis
     return Listing(repo, info.sha or revision, files)
 
 
+def cached(repo: str, revision: str, pinned: tuple[ModelFile, ...] = ()) -> Listing | None:
+    """What an earlier download, also another program's, left in the hub's cache; None where the model is not all there."""
+    folder = _snapshot(repo, revision)
+    if folder is None:
+        return None
+    names = {path.name for path in folder.iterdir() if path.exists()}
+    wanted = {file.name for file in pinned} or {name for name in names if is_wanted(name)}
+    whole = wanted <= names if pinned else "config.json" in wanted and any(name.endswith(".safetensors") for name in wanted)
+    if not whole:
+        return None
+    return Listing(repo, folder.name, tuple(ModelFile(name, (folder / name).stat().st_size) for name in sorted(wanted)))
+
+
+def _snapshot(repo: str, revision: str) -> Path | None:
+    """The folder of a revision in the hub's cache, or else the newest one of that model.
+
+    Source: https://huggingface.co/docs/huggingface_hub/guides/manage-cache
+    """
+    place = cache_folder() / f"models--{repo.replace('/', '--')}"
+    snapshots = [path for path in (place / "snapshots").glob("*") if path.is_dir()]
+    reference = place / "refs" / revision
+    commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else revision
+    named = [path for path in snapshots if path.name == commit]
+    return max(named or snapshots, key=lambda path: path.stat().st_mtime, default=None)
+
+
 def remaining(wanted: Listing) -> int:
     """Bytes that are not in the hub's cache yet."""
     from huggingface_hub import try_to_load_from_cache

@@ -29,7 +29,7 @@ def open_client(proxy: str | None = None, certificates: str | None = None, insec
     if certificates and not insecure:
         verify = ssl.create_default_context(cafile=certificates)
     return httpx2.Client(
-        timeout=httpx2.Timeout(30.0, connect=5.0),
+        timeout=httpx2.Timeout(15.0, connect=5.0),
         follow_redirects=True,
         proxy=proxy,
         verify=verify,
