@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -17,8 +16,6 @@ from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
-
-os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 import transformers
@@ -57,7 +54,6 @@ DIALOGUES = (
 SYSTEM = "Below is a conversation between a person who programs and an assistant that helps."
 
 _TEXT = """
-import os
 from pathlib import Path
 
 

@@ -60,7 +60,7 @@ def test_a_prompt_that_is_kept_whole_still_computes_its_last_token(architecture:
 
 @pytest.mark.parametrize("architecture", ["gpt_bigcode", "starcoder2"])
 @seed(20)
-@settings(max_examples=12, deadline=None, database=None)
+@settings(max_examples=8, deadline=None, database=None)
 @given(st.integers(0, 2**32))
 def test_kept_prefixes_change_no_reply(architecture: str, number: int) -> None:
     """Conversations that share random beginnings, past the sliding window too, on one engine and each on a fresh one."""

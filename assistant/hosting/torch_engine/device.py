@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 
 from assistant.errors import ModelError
+from assistant.models import hardware
 from assistant.models.spec import ModelSpec
 
 
@@ -43,7 +42,7 @@ def dtype_of(spec: ModelSpec) -> torch.dtype:
 
 def use_threads(wanted: int | None) -> int:
     """Set torch's threads: `wanted`, or all cores but one, since every engine collapses when it spins on busy cores."""
-    threads = wanted or max(1, _cores() - 1)
+    threads = wanted or max(1, hardware.probe().cores - 1)
     torch.set_num_threads(threads)
     return threads
 
@@ -69,9 +68,3 @@ def _cuda(device: torch.device) -> torch.device:
     if index >= torch.cuda.device_count():
         raise ModelError(f"There is no GPU number {index}; {torch.cuda.device_count()} can be used.", "Use --device cuda:0.")
     return torch.device("cuda", index)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

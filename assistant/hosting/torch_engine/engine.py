@@ -74,8 +74,7 @@ class TorchEngine:
     def _admitted(self, request: EngineRequest) -> EngineRequest:
         """The request with `max_tokens` cut to the window; positions past it are an index error, on a GPU for good."""
         prompt, window = len(request.prompt), self._info.context_length
-        vocabulary = int(self._loaded.config.vocab_size)
-        if not prompt or not all(0 <= token < vocabulary for token in request.prompt):
+        if not prompt or not all(0 <= token < _vocabulary(self._loaded) for token in request.prompt):
             raise UsageError("The prompt is empty or holds ids that this model does not have.", "Send text instead of ids.")
         if prompt >= window:
             raise ContextOverflow(
@@ -105,6 +104,10 @@ def _pieces(steps: Iterator[object], tokenizer: FolderTokenizer, usage: Usage) -
         yield Finish(step, replace(usage, completion=count))  # type: ignore[arg-type]  # all that is no id is a reason
 
 
+def _vocabulary(loaded: Loaded) -> int:
+    return int(loaded.config.vocab_size)
+
+
 def _kv_bytes(loaded: Loaded) -> int:
     return memory.kv_bytes_per_token(loaded.config, loaded.dtype)
 
@@ -124,7 +127,7 @@ def _describe(loaded: Loaded, room: int) -> EngineInfo:
         parts.append(f"{loaded.threads} thread{'s' if loaded.threads > 1 else ''}")
     if sliding := getattr(loaded.config, "sliding_window", None):
         parts.append(f"sliding window {sliding}")
-    return EngineInfo(window, loaded.end_ids, slots=1, description=", ".join(parts))
+    return EngineInfo(window, loaded.end_ids, 1, ", ".join(parts), _vocabulary(loaded))
 
 
 def _free_cached_memory() -> None:

@@ -51,8 +51,9 @@ def load(spec: ModelSpec, report: Report) -> Loaded:
     device, dtype = devices.choose(spec.device), devices.dtype_of(spec)
     threads = devices.use_threads(spec.threads)
     tensors = memory.shapes(spec.path)
-    memory.check_weights(spec, tensors, dtype, memory.free_bytes(device))
-    with _quietly(report), _told_as_model_error(spec), memory.told_as_out_of_memory(f"Loading {spec.name}", 0):
+    free = memory.free_bytes(device)
+    memory.check_weights(spec, tensors, dtype, free)
+    with _quietly(report), _told_as_model_error(spec), memory.told_as_out_of_memory(f"Loading {spec.name}", free):
         tokenizer = FolderTokenizer(spec.path)
         config = AutoConfig.from_pretrained(spec.path, local_files_only=True, trust_remote_code=False)
         model = _weights(spec, device, dtype)

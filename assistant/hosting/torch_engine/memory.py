@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # no type information is published with it
 import torch
 from transformers import PreTrainedConfig
 
 from assistant.errors import OutOfMemory
 from assistant.hosting.torch_engine.quantization import SMALLER, bytes_of
+from assistant.models import hardware
 from assistant.models.spec import ModelSpec
 
 # Left to activations, to the copy that concatenating a KV cache makes, and to everything else on the machine.
@@ -20,10 +20,10 @@ RESERVE = 256 << 20
 
 
 def free_bytes(device: torch.device) -> int:
-    """What the device has free now: GPU memory, or the main memory that can be had without swapping."""
+    """What the device has free now: GPU memory, or main memory within the limits of a container."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
+    return hardware.probe().free_memory
 
 
 def kv_bytes_per_token(config: PreTrainedConfig, dtype: torch.dtype) -> int:
@@ -35,12 +35,12 @@ def kv_bytes_per_token(config: PreTrainedConfig, dtype: torch.dtype) -> int:
 
 
 def shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of all tensors, from the headers of the folder's safetensors files, which must have been checked.
+    """Names and shapes of the tensors, from the headers of the folder's safetensors files, which must have been checked.
 
     The files are not mapped, since mapping one that is larger than the memory fails.
     """
     found: dict[str, tuple[int, ...]] = {}
-    for path in folder.glob("*.safetensors"):
+    for path in _weights(folder):
         with path.open("rb") as stream:
             header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
         found |= {name: tuple(row["shape"]) for name, row in header.items() if name != "__metadata__"}
@@ -63,14 +63,17 @@ def check_weights(spec: ModelSpec, tensors: Mapping[str, tuple[int, ...]], dtype
 
 @contextmanager
 def told_as_out_of_memory(doing: str, free: int) -> Iterator[None]:
-    """Turn torch's several ways to run out of memory into one error.  `doing`: such as "Reading 512 tokens"."""
+    """Turn torch's several ways to run out of memory into one error.
+
+    doing: such as "A request of 512 tokens".  free: bytes that were free before it.
+    """
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not _is_shortage(error):
             raise
         raise OutOfMemory(
-            f"{doing} ran out of memory; {gigabytes(free)} were free after loading.",
+            f"{doing} ran out of memory; {gigabytes(free)} were free before.",
             "Close other programs, send a shorter conversation, or choose a smaller model or quantisation.",
         ) from error
 
@@ -78,6 +81,16 @@ def told_as_out_of_memory(doing: str, free: int) -> Iterator[None]:
 def gigabytes(size: float) -> str:
     """A size for people: `30.9 GB`, or megabytes below one gigabyte."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def _weights(folder: Path) -> Iterable[Path]:
+    """The files that transformers reads; others may hold the same weights in the form of another program."""
+    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if whole.is_file():
+        return (whole,)
+    if index.is_file():
+        return {folder / name for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()}
+    return folder.glob("*.safetensors")
 
 
 def _is_shortage(error: RuntimeError) -> bool:
