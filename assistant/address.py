@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from assistant import __version__
-from assistant.settings import hosts_folder
+from assistant.settings import home, hosts_folder
 from assistant.wire import PROTOCOL
 
 _SHARED = ("address.py", "conversation.py", "errors.py", "template.py", "wire.py", "settings.py", "models/spec.py")
@@ -51,7 +51,7 @@ class HostRecord:
 
 def host_file(key: str, ending: str) -> Path:
     """A file of the host `key`: `json` (address), `lock`, `start.lock`, `spec`, `log`, `out`, `crashes`."""
-    return hosts_folder() / f"{key}.{ending}"
+    return home() / "hosts" / f"{key}.{ending}"
 
 
 def read(key: str) -> HostRecord | None:
@@ -85,11 +85,12 @@ def remove_socket(record: HostRecord) -> None:
 
 def known_keys() -> list[str]:
     """The keys of all hosts that have written down an address."""
-    return sorted(path.stem for path in hosts_folder().glob("*.json"))
+    return sorted(path.stem for path in (home() / "hosts").glob("*.json"))
 
 
 def replace_private(path: Path, text: str) -> None:
-    """Write `text` to `path` in one step, with access for its owner alone."""
+    """Write `text` to a host's file in one step, with access for its owner alone."""
+    hosts_folder()
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

@@ -16,7 +16,7 @@ from assistant.errors import HostError, UsageError
 from assistant.server_errors import from_answer
 from assistant.settings import Settings
 from assistant.sse import Comment, Event, EventDecoder
-from assistant.streaming import ChatRequest, Delta, Done, Reading, Waiting, body_of, crashed
+from assistant.streaming import ChatRequest, Delta, Done, Reading, Waiting, body_of, crashed, gone
 from assistant.wire import CLIENT_HEADER, URGENCY_HEADER
 
 __all__ = ["ChatRequest", "Delta", "Done", "ModelClient", "TokenCount", "Waiting", "local", "remote"]
@@ -76,13 +76,13 @@ class ModelClient:
         answer = await self._json("POST", "/tokenize", body)
         return TokenCount(int(answer["count"]), int(answer["max_model_len"]))
 
-    async def health(self) -> Mapping[str, Any]:
-        """The host's `/health`, whatever its status.
+    async def health(self, *, hold: bool = False) -> Mapping[str, Any]:
+        """The host's `/health`, whatever its status; `hold` says that a request will follow, so that it does not end as idle.
 
         Raises:
             HostError: it cannot be reached, or has none.
         """
-        return await self._json("GET", "/health", None, refuse=False)
+        return await self._json("GET", "/health?hold" if hold else "/health", None, refuse=False)
 
     async def stop_host(self) -> None:
         """Ask the host to finish its work and end.
@@ -130,7 +130,7 @@ class ModelClient:
 
     def _broken(self, error: httpx2.TransportError) -> HostError:
         if isinstance(error, (httpx2.ConnectError, httpx2.TimeoutException)):
-            return unreachable(error, self._name)
+            return unreachable(error, self.profile.host) if self.profile.host else gone()
         return self._cut_off()
 
 

@@ -21,7 +21,7 @@ from assistant.client import ModelClient, Waiting, local
 from assistant.errors import HostError, from_code
 from assistant.hosts import Running, health_of, is_alive, retire, running, stop
 from assistant.models.spec import ModelSpec
-from assistant.settings import Settings
+from assistant.settings import Settings, hosts_folder
 from assistant.spawning import Spawned, last_words, spawn
 
 __all__ = ["Running", "Watch", "connect", "running", "stop"]
@@ -58,7 +58,7 @@ async def _loaded(client: ModelClient, record: HostRecord, watch: Watch) -> bool
     """Wait until the model is loaded; False where the host is about to end and another is needed."""
     while True:
         try:
-            health = await client.health()
+            health = await client.health(hold=True)
         except HostError as error:
             if is_alive(record.key):
                 await asyncio.sleep(POLL)
@@ -122,6 +122,7 @@ async def _usable(key: str) -> HostRecord | None:
 
 @asynccontextmanager
 async def _start_lock(key: str, watch: Watch) -> AsyncIterator[None]:
+    hosts_folder()
     lock = FileLock(host_file(key, "start.lock"), mode=0o600, thread_local=False)
     while True:
         try:

@@ -51,8 +51,8 @@ async def retire(key: str, tell: Callable[[], None]) -> None:
     The caller holds the start lock.  `tell` is called now and then while there is something to wait for.
     """
     record = address.read(key)
-    if record is not None and is_alive(key):
-        await ask_to_stop(record)
+    if record is not None and is_alive(key) and not await ask_to_stop(record):
+        _signal(record, signal.SIGTERM)
     while is_alive(key):
         tell()
         await asyncio.sleep(_POLL)
@@ -66,6 +66,8 @@ async def retire(key: str, tell: Callable[[], None]) -> None:
 
 def is_alive(key: str) -> bool:
     """Whether a host of `key` lives: it holds its lock from its first moment to its last, however it ends."""
+    if not host_file(key, "lock").exists():
+        return False
     lock = FileLock(host_file(key, "lock"), mode=0o600, thread_local=False)
     try:
         lock.acquire(timeout=0)
@@ -107,11 +109,16 @@ async def _stop(record: HostRecord) -> None:
     for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
         if address.read(record.key) not in (record, None) or not is_alive(record.key):
             return
-        with suppress(OSError):
-            os.kill(record.pid, number)
+        _signal(record, number)
         if await _gone(record.key, 3.0):
             break
     address.remove(record)
+
+
+def _signal(record: HostRecord, number: int) -> None:
+    """The process is the host that wrote the record, as long as that one lives: only its own lock tells so."""
+    with suppress(OSError):
+        os.kill(record.pid, number)
 
 
 async def _gone(key: str, seconds: float) -> bool:

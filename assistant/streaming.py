@@ -129,6 +129,11 @@ def crashed() -> HostCrashed:
     )
 
 
+def gone() -> HostError:
+    """The error for a host that is no longer there when it is asked."""
+    return HostError("The model host is no longer running.", "Send the request again: a new host starts by itself.")
+
+
 def _waiting(comment: str) -> list[Waiting | Delta]:
     if not comment.startswith(COMMENT):
         return []

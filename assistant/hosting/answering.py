@@ -53,17 +53,20 @@ async def answer(host: ModelHost, call: Call) -> AsyncIterator[Signal]:
     Raises:
         HostBusy, ContextOverflow, OutOfMemory, UsageError, ModelError: as their names say.
     """
-    begun, finish = time.monotonic(), None
+    begun, finish, end = time.monotonic(), None, "left"
     with host.scheduler.admit(call.client, call.urgency) as ticket:
         try:
             async for signal in _steps(host, call, ticket):
-                finish = signal if isinstance(signal, Finish) else finish
+                if isinstance(signal, Finish):
+                    finish, end = signal, signal.reason
                 yield signal
         except Exception as error:
-            raise as_failure(error, "The engine failed") from error
+            failure = as_failure(error, "The engine failed")
+            end = failure.code
+            raise failure from error
         finally:
             host.last_work = time.monotonic()
-            _note(call, finish, host.last_work - begun)
+            _note(call, end, finish, host.last_work - begun)
 
 
 async def count(host: ModelHost, source: Source) -> tuple[int, int]:
@@ -135,14 +138,14 @@ def _encode(loaded: Loaded, source: Source) -> Encoded:
     return Encoded(ids, (False,) * len(ids))
 
 
-def _note(call: Call, finish: Finish | None, seconds: float) -> None:
+def _note(call: Call, end: str, finish: Finish | None, seconds: float) -> None:
     """One line in the log: kinds, counts and durations, never text."""
     kind, usage = type(call.source).__name__, finish.usage if finish else None
     log.info(
         "request kind=%s urgency=%s end=%s prompt=%s completion=%s cached=%s seconds=%.3f",
         kind,
         call.urgency,
-        finish.reason if finish else "none",
+        end,
         usage and usage.prompt,
         usage and usage.completion,
         usage and usage.cached,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
@@ -73,8 +74,10 @@ async def tokenize(host: ModelHost, request: Request) -> Response:
     return Whole(counted)
 
 
-async def health(host: ModelHost, _request: Request) -> Response:
-    """`GET /health`: 200 when the model is ready, else 503; the body is the same."""
+async def health(host: ModelHost, request: Request) -> Response:
+    """`GET /health`: 200 when the model is ready, else 503; the body is the same.  With `?hold` a request is announced."""
+    if "hold" in request.query_params:
+        host.last_work = time.monotonic()
     return JSONResponse(host.health(), 200 if host.status == "ok" else 503)
 
 

@@ -42,6 +42,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from assistant.errors import HostError, ModelError, OutOfMemory
+from assistant.hosting.byte_tokenizer import ByteTokenizer
 from assistant.hosting.engine import EngineInfo, EngineRequest, Finish, Piece
 from assistant.models.spec import ModelSpec
 from assistant.wire import FinishReason, Usage
@@ -99,28 +100,6 @@ def open(spec: ModelSpec, report: Callable[[float], None]) -> ScriptedEngine:
     if script.fail:
         raise ModelError(script.fail, "Choose another model.")
     return ScriptedEngine(script, spec.context_length or script.context_length)
-
-
-class ByteTokenizer:
-    """Bytes of UTF-8 as ids, control tokens above them."""
-
-    def __init__(self, controls: Sequence[str]) -> None:
-        self._ids = {name: 256 + place for place, name in enumerate(controls)}
-        self._names = {token: name.encode() for name, token in self._ids.items()}
-
-    @property
-    def size(self) -> int:
-        """How many ids there are."""
-        return 256 + len(self._ids)
-
-    def control_id(self, name: str) -> int | None:
-        return self._ids.get(name)
-
-    def encode(self, text: str) -> list[int]:
-        return list(text.encode())
-
-    def decode(self, ids: Sequence[int]) -> str:
-        return b"".join(self._names.get(token) or bytes((token,)) for token in ids).decode(errors="replace")
 
 
 @dataclass(slots=True)

@@ -151,6 +151,7 @@ def test_a_host_whose_home_is_deleted_ends(own_home: Path) -> None:
     pid, _ = greet(spec)
     shutil.rmtree(own_home / "hosts")
     until(lambda: not Path(f"/proc/{pid}").exists() or b"State:\tZ" in Path(f"/proc/{pid}/status").read_bytes(), 5)
+    assert not (own_home / "hosts").exists()
 
 
 def test_a_signal_ends_a_host_within_two_seconds_in_the_middle_of_an_answer(own_home: Path) -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assistant.hosting.byte_tokenizer import ByteTokenizer
 from assistant.hosting.engine import EngineInfo, EngineRequest, Finish, Piece
-from assistant.hosting.scripted_engine import ByteTokenizer
 from assistant.hosting.stopping import LoopGuard, StopTexts, stream
 from assistant.wire import Usage
 
