@@ -91,7 +91,7 @@ def verify(options: argparse.Namespace) -> int:
     for receipt in (_installed(options.name),) if options.name else receipts.all_installed():
         with show_progress() as report:
             receipts.check(receipt, receipt.files, report)
-        print(f"{receipt.name}: {len(receipt.files)} files, {size_text(receipt.size)}, every sha256 is right.")
+        print(f"{receipt.name}: every sha256 is right (files: {len(receipt.files)}, {size_text(receipt.size)}).")
     return 0
 
 

@@ -221,7 +221,7 @@ def _nothing_safe(repo: str, names: list[str]) -> ModelError:
     if any(fnmatch.fnmatch(name, pattern) for name in names for pattern in _PICKLES):
         return ModelError(
             f"{repo} has its weights as pickles only, and opening a pickle can run any code.",
-            "Choose a model with safetensors; most repositories have a converted copy under refs/pr/….",
+            "Choose a model with safetensors, or have its publisher convert it.",
         )
     if any(name.endswith(".gguf") for name in names):
         return ModelError(f"{repo} holds GGUF files.", "Download the one that you want and give its path: -m FILE.gguf.")
