@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
@@ -24,7 +24,7 @@ class Exchange:
 
 async def exchange(
     client: ModelClient, request: ChatRequest, enough: Callable[[str], bool] = lambda code: False
-) -> AsyncIterator[Waiting | Delta | Exchange]:
+) -> AsyncGenerator[Waiting | Delta | Exchange]:
     """Stream one reply; the last item is the `Exchange`.
 
     `enough` is asked of the code of each fenced block as it closes; where it answers True the model is stopped there, which

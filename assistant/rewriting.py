@@ -6,7 +6,8 @@ an edit is refused, and the reply is kept in the error.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -58,7 +59,7 @@ class Try:
         return self.section != "unchanged"
 
 
-async def rewrite_region(task: Rewrite, client: ModelClient) -> AsyncIterator[Waiting | Delta | Note | Answer]:
+async def rewrite_region(task: Rewrite, client: ModelClient) -> AsyncGenerator[Waiting | Delta | Note | Answer]:
     """Ask until there is a safe edit, or no reason to ask again; the last item is the `Answer`.
 
     Raises:
@@ -73,12 +74,13 @@ async def rewrite_region(task: Rewrite, client: ModelClient) -> AsyncIterator[Wa
     while True:
         tried.append(upcoming)
         request = await _request(task, upcoming, client)
-        async for item in exchange(client, request, enough=lambda code: _covers(task, code)):
-            if isinstance(item, Exchange):
-                usage += item.usage
-                outcome = _outcome(task, item, usage)
-            else:
-                yield item
+        async with aclosing(exchange(client, request, enough=lambda code: _covers(task, code))) as items:
+            async for item in items:
+                if isinstance(item, Exchange):
+                    usage += item.usage
+                    outcome = _outcome(task, item, usage)
+                else:
+                    yield item
         if isinstance(outcome, Answer):
             yield outcome
             return

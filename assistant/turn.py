@@ -8,7 +8,7 @@ what a user should know, and last the `Answer`.  Commands that edit go on in `as
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -51,7 +51,7 @@ class Turn:
     temperature: float = 0.0
 
 
-async def take(turn: Turn, client: ModelClient) -> AsyncIterator[Event]:
+async def take(turn: Turn, client: ModelClient) -> AsyncGenerator[Event]:
     """Carry one turn out; the last event is the `Answer`.
 
     Raises:
@@ -60,7 +60,7 @@ async def take(turn: Turn, client: ModelClient) -> AsyncIterator[Event]:
         HostError: the model host or the endpoint failed.
     """
     steps = _answer(turn, client) if turn.command.effect == "answer" else rewrite_region(_rewrite(turn), client)
-    async with aclosing(steps) as events:  # type: ignore[type-var]  # both are async generators
+    async with aclosing(steps) as events:
         async for event in events:
             yield event
 
@@ -74,15 +74,16 @@ def shown(turn: Turn) -> Conversation:
     return start(turn.command.prompt(section, files=files, question=turn.question).strip(), turn.command.prompt("system"))
 
 
-async def _answer(turn: Turn, client: ModelClient) -> AsyncIterator[Event]:
+async def _answer(turn: Turn, client: ModelClient) -> AsyncGenerator[Event]:
     conversation = shown(turn)
     await _check_room(conversation, client)
     request = ChatRequest(conversation, turn.max_tokens, turn.temperature, urgency=turn.command.urgency)
-    async for item in exchange(client, request):
-        if isinstance(item, Exchange):
-            yield Answer(item.reply.text, _code(item.reply), item.finish_reason, item.usage)
-        else:
-            yield item
+    async with aclosing(exchange(client, request)) as items:
+        async for item in items:
+            if isinstance(item, Exchange):
+                yield Answer(item.reply.text, _code(item.reply), item.finish_reason, item.usage)
+            else:
+                yield item
 
 
 async def _check_room(conversation: Conversation, client: ModelClient) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from assistant.answer import Answer, Note
@@ -70,22 +70,23 @@ async def _local(settings: Settings, options: argparse.Namespace, progress: Prog
 
 async def _show(turn: Turn, client: ModelClient, printer: Printer | None, progress: Progress) -> Answer:
     written = 0
-    async for event in take(turn, client):
-        match event:
-            case Waiting(note=note) if note:
-                progress.note(note)
-            case Waiting():
-                progress.show(describe(event))
-            case Delta(text) if printer is not None:
-                progress.clear()
-                printer.write(text)
-            case Delta(text):
-                written += len(text)
-                progress.show(f"writing … {written:,} characters")
-            case Note(text):
-                progress.note(text)
-            case Answer():
-                return event
+    async with aclosing(take(turn, client)) as events:
+        async for event in events:
+            match event:
+                case Waiting(note=note) if note:
+                    progress.note(note)
+                case Waiting():
+                    progress.show(describe(event))
+                case Delta(text) if printer is not None:
+                    progress.clear()
+                    printer.write(text)
+                case Delta(text):
+                    written += len(text)
+                    progress.show(f"writing … {written:,} characters")
+                case Note(text):
+                    progress.note(text)
+                case Answer():
+                    return event
     raise AssertionError("a turn always ends with an answer")
 
 

@@ -1,17 +1,16 @@
-"""What a person sees: Markdown on a terminal, plain text when piped, signs of life on standard error."""
+"""What a person sees: Markdown on a terminal, plain text when piped, signs of life on standard error.
+
+Rich is imported only where a terminal is there to use it, which keeps pipes and editors quick.
+"""
 
 from __future__ import annotations
 
 import sys
 import unicodedata
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console
-from rich.live import Live
-from rich.markdown import Markdown
-from rich.status import Status
-from rich.syntax import Syntax
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.status import Status
 
 
 class Printer(Protocol):
@@ -24,9 +23,11 @@ class Printer(Protocol):
 
 def answer_printer(*, stream: bool) -> Printer:
     """The printer that fits standard output: Markdown on a terminal, the bare text otherwise."""
-    if sys.stdout.isatty():
-        return MarkdownPrinter(Console(), stream=stream)
-    return PlainPrinter(stream=stream)
+    if not sys.stdout.isatty():
+        return PlainPrinter(stream=stream)
+    from assistant.cli.markdown import MarkdownPrinter
+
+    return MarkdownPrinter(stream=stream)
 
 
 class PlainPrinter:
@@ -50,54 +51,6 @@ class PlainPrinter:
         sys.stdout.flush()
 
 
-class MarkdownPrinter:
-    """Prints each block once it is whole; the block under way is shown below it, as plain text."""
-
-    def __init__(self, console: Console, *, stream: bool) -> None:
-        self._console = console
-        self._pending = ""
-        self._live = Live(console=console, refresh_per_second=12, transient=True) if stream else None
-        if self._live is not None:
-            self._live.start()
-
-    def write(self, text: str) -> None:
-        self._pending += printable(text)
-        whole, self._pending = split_blocks(self._pending)
-        if whole:
-            self._console.print(Markdown(whole))
-            self._console.print()
-        if self._live is not None:
-            self._live.update(self._tail())
-
-    def close(self) -> None:
-        if self._live is not None:
-            self._live.update("")
-            self._live.stop()
-        if self._pending.strip():
-            self._console.print(Markdown(self._pending))
-
-    def _tail(self) -> Text:
-        lines = self._pending.split("\n")
-        return Text("\n".join(lines[-max(1, self._console.height - 2) :]), overflow="fold")
-
-
-def split_blocks(text: str) -> tuple[str, str]:
-    """`text` cut after its last blank line outside any fenced block: what is whole, and the rest."""
-    fence = ""
-    cut = position = 0
-    for line in text.split("\n")[:-1]:
-        position += len(line) + 1
-        mark = line.strip()
-        if fence:
-            fence = "" if mark.startswith(fence) and not mark.strip(fence[0]) else fence
-            cut = cut if fence else position
-        elif mark.startswith(("```", "~~~")):
-            fence = mark[: len(mark) - len(mark.lstrip(mark[0]))]
-        elif not mark:
-            cut = position
-    return text[:cut].strip("\n"), text[cut:]
-
-
 def printable(text: str) -> str:
     """`text` without control characters, which a terminal would obey; tabs and line ends stay."""
     return "".join(char if char in "\n\t" or unicodedata.category(char) != "Cc" else "\ufffd" for char in text)
@@ -107,18 +60,17 @@ class Progress:
     """One changing line on standard error while the user waits; silent where that is not a terminal."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
         self._status: Status | None = None
 
     def show(self, text: str) -> None:
         """Replace the line."""
-        if not self._console.is_terminal:
-            return
-        if self._status is None:
-            self._status = self._console.status(text, spinner="dots")
-            self._status.start()
-        else:
+        if self._status is not None:
             self._status.update(text)
+        elif sys.stderr.isatty():
+            from rich.console import Console
+
+            self._status = Console(stderr=True).status(text, spinner="dots")
+            self._status.start()
 
     def clear(self) -> None:
         """Take the line away, before anything else is printed."""
@@ -129,17 +81,20 @@ class Progress:
     def note(self, text: str) -> None:
         """A lasting line beside the answer, such as why there was a second try."""
         self.clear()
-        self._console.print(Text(printable(text), style="dim"), soft_wrap=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 def print_diff(diff: str) -> None:
     """A unified diff: coloured on a terminal, byte for byte as `patch` wants it when piped."""
     if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.syntax import Syntax
+
         Console().print(Syntax(printable(diff), "diff", background_color="default", word_wrap=True))
-    else:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(diff.encode())
-        sys.stdout.buffer.flush()
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(diff.encode())
+    sys.stdout.buffer.flush()
 
 
 def confirm(question: str, *, default: bool) -> bool:

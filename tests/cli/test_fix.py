@@ -1,0 +1,207 @@
+"""`assistant fix` as a user meets it: the right change, nothing but it, or nothing at all."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+BUGGY = '''"""Numbers."""
+
+import math
+
+
+def gcd(a, b):
+    if b == 0:
+        return a
+    return gcd(a % b, b)
+
+
+def other(x):
+    return math.sqrt(x)
+'''
+FIXED = BUGGY.replace("gcd(a % b, b)", "gcd(b, a % b)")
+REPLY = "def gcd(a, b):\n    if b == 0:\n        return a\n    return gcd(b, a % b)\n```"
+SAME = REPLY.replace("gcd(b, a % b)", "gcd(a % b, b)")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "numbers.py"
+    path.write_text(BUGGY)
+    return path
+
+
+def test_write_changes_exactly_the_line(run: Callable, script: Callable, file: Path) -> None:
+    done = run("fix", "numbers.py:6-9", "--write", "-m", script({"reply": REPLY}))
+    assert done.returncode == 0
+    assert file.read_text() == FIXED
+    assert "-    return gcd(a % b, b)\n+    return gcd(b, a % b)\n" in done.stdout
+    assert done.stdout.startswith("--- a/numbers.py\n+++ b/numbers.py\n")
+    assert "Changed numbers.py" in done.stderr
+    assert sorted(path.name for path in file.parent.iterdir()) == ["home", "numbers.py", "script0.json"]
+
+
+def test_one_line_means_the_function_around_it(run: Callable, script: Callable, file: Path) -> None:
+    shown = run("fix", "numbers.py:8", "--show-context").stdout
+    assert "lines 6 to 9:" in shown
+    assert run("fix", "numbers.py:8", "-y", "-m", script({"reply": REPLY})).returncode == 0
+    assert file.read_text() == FIXED
+
+
+@pytest.mark.parametrize("options", [("--diff",), ("--diff", "-y"), (), ("--json",)])
+def test_nothing_is_written_without_consent(run: Callable, script: Callable, file: Path, options: tuple[str, ...]) -> None:
+    done = run("fix", "numbers.py:6-9", *options, "-m", script({"reply": REPLY}))
+    assert done.returncode == 0
+    assert file.read_text() == BUGGY
+    assert "gcd(b, a % b)" in done.stdout
+
+
+def test_json_holds_the_edit(run: Callable, script: Callable, file: Path) -> None:
+    done = run("fix", "numbers.py:6-9", "--json", "--write", "-m", script({"reply": REPLY}))
+    shown = json.loads(done.stdout)
+    assert list(shown) == ["text", "code", "model", "usage", "finish_reason", "edit"]
+    assert shown["edit"]["applied"] is True
+    assert shown["edit"]["diff"].startswith("--- a/numbers.py")
+    assert file.read_text() == FIXED
+
+
+def test_an_unchanged_answer_gets_one_more_try(run: Callable, script: Callable, file: Path) -> None:
+    explained = f"The arguments are swapped.\n\n```python\n{REPLY}\nAnd so on, at length."
+    model = script({"match": "saw nothing wrong", "reply": explained}, {"reply": SAME})
+    done = run("fix", "numbers.py:6-9", "--write", "-m", model)
+    assert done.returncode == 0
+    assert file.read_text() == FIXED
+    assert "once more" in done.stderr
+
+
+def test_no_change_is_never_called_a_success(run: Callable, script: Callable, file: Path) -> None:
+    done = run(
+        "fix",
+        "numbers.py:6-9",
+        "--write",
+        "-m",
+        script({"match": "saw nothing", "reply": f"```python\n{SAME}"}, {"reply": SAME}),
+    )
+    assert done.returncode == 9
+    assert file.read_text() == BUGGY
+    assert "found nothing to change, in 2 tries" in done.stderr
+
+
+def test_an_answer_that_does_not_parse_is_shown_its_error(run: Callable, script: Callable, file: Path) -> None:
+    broken = REPLY.replace("if b == 0:", "if b == 0")
+    model = script({"match": "does not parse", "reply": REPLY}, {"reply": broken})
+    done = run("fix", "numbers.py:6-9", "--write", "-m", model)
+    assert (done.returncode, file.read_text()) == (0, FIXED)
+    always = run("fix", "numbers.py:6-9", "--write", "-m", script({"reply": broken}))
+    assert always.returncode == 9
+    assert file.read_text() == FIXED
+    assert "syntax" in always.stderr
+
+
+@pytest.mark.parametrize(
+    ("reply", "keys"),
+    [
+        ("I am sorry, I cannot do that.\n```", {}),
+        ("def gcd(a, b):\n    # ... existing code ...\n```", {}),
+        (REPLY.removesuffix("\n```"), {"reason": "length"}),
+        ("def gcd(a, b):\n    if b", {"reason": "length"}),
+        ("", {}),
+        ("function gcd(a, b) { return b ? gcd(b, a % b) : a }\n```", {}),
+    ],
+)
+def test_what_is_no_edit_is_refused_and_kept(run: Callable, script: Callable, file: Path, reply: str, keys: dict) -> None:
+    done = run("fix", "numbers.py:6-9", "--write", "-m", script({"reply": reply, **keys}))
+    assert done.returncode == 9
+    assert done.stdout == ""
+    assert file.read_text() == BUGGY
+    assert reply.strip("`\n") in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("raw", "wanted"),
+    [
+        (BUGGY.replace("\n", "\r\n").encode(), FIXED.replace("\n", "\r\n").encode()),
+        (b"\xef\xbb\xbf" + BUGGY.encode(), b"\xef\xbb\xbf" + FIXED.encode()),
+        (BUGGY.replace("    ", "\t").encode(), FIXED.replace("    ", "\t").encode()),
+        (
+            ("# coding: latin-1\n# é\n" + BUGGY[15:]).encode("latin-1"),
+            ("# coding: latin-1\n# é\n" + FIXED[15:]).encode("latin-1"),
+        ),
+        (BUGGY.encode("utf-16"), FIXED.encode("utf-16")),
+    ],
+)
+def test_line_ends_marks_tabs_and_encodings_survive(
+    run: Callable, script: Callable, file: Path, raw: bytes, wanted: bytes
+) -> None:
+    file.write_bytes(raw)
+    file.chmod(0o750)
+    done = run("fix", "numbers.py:8", "--write", "-m", script({"reply": REPLY}))
+    assert done.returncode == 0, done.stderr
+    assert file.read_bytes() == wanted
+    assert stat.S_IMODE(file.stat().st_mode) == 0o750
+
+
+def test_a_file_that_changed_meanwhile_is_left_alone(
+    run: Callable, script: Callable, file: Path, environment: dict[str, str]
+) -> None:
+    import subprocess
+    import sys
+    import time
+
+    model = script({"reply": REPLY, "delay_ms": 30})
+    run("ask", "warm up", "-m", model, "--max-tokens", "1")
+    program = str(Path(sys.executable).with_name("assistant"))
+    process = subprocess.Popen(
+        [program, "fix", "numbers.py:6-9", "--write", "-m", model], cwd=file.parent, env=environment,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    hosts = ("status", "--json")
+    while json.loads(run(*hosts).stdout)["hosts"][0]["active"] == 0 and process.poll() is None:
+        time.sleep(0.02)
+    file.write_text(BUGGY + "# mine\n")
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 9
+    assert "was changed by another program" in said
+    assert file.read_text() == BUGGY + "# mine\n"
+
+
+def test_each_mistake_is_one_line_with_its_exit_code(run: Callable, script: Callable, file: Path) -> None:
+    (file.parent / "big.py").write_text("def f():\n" + "    x = 1\n" * 1500)
+    locked = file.parent / "locked.py"
+    locked.write_text(BUGGY)
+    locked.chmod(0o444)
+    small = script({"reply": REPLY}, context_length=8192)
+    for arguments, code, said in [
+        (("missing.py",), 3, "missing.py does not exist"),
+        (("numbers.py:1-99",), 3, "has 13 lines"),
+        (("numbers.py:9-6",), 2, "makes no sense"),
+        (("numbers.py:0",), 2, "makes no sense"),
+        (("big.py", "-m", small), 3, "are free"),
+        (("locked.py:6-9", "--write", "-m", small), 7, "read-only"),
+    ]:
+        done = run("fix", *arguments)
+        assert done.returncode == code, (arguments, done.stderr)
+        assert said in done.stderr, (arguments, done.stderr)
+        assert "Traceback" not in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert locked.read_text() == BUGGY
+
+
+def test_a_name_with_a_colon_is_a_name(run: Callable, script: Callable, tmp_path: Path) -> None:
+    odd = tmp_path / "odd:6"
+    odd.write_text("one\ntwo\n")
+    assert run("fix", "odd:6", "--write", "-m", script({"reply": "one\n2\n```"})).returncode == 0
+    assert odd.read_text() == "one\n2\n"
+
+
+def test_a_link_is_followed(run: Callable, script: Callable, file: Path) -> None:
+    link = file.parent / "link.py"
+    link.symlink_to(file)
+    assert run("fix", "link.py:6-9", "--write", "-m", script({"reply": REPLY})).returncode == 0
+    assert link.is_symlink()
+    assert file.read_text() == FIXED
