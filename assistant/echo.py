@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from assistant.lines import indent, is_blank, trimmed
 from assistant.refusals import NoCode, Unclear
 
-_HEADER = re.compile(r"\s*(?:import\b|from\b|#\s*include\b|use\b|using\b|package\b|@\w|(?:.*(?:[:{]|\bdo|\bthen)\s*$))")
+_HEADER = re.compile(
+    r"\s*(?:import\b|from\b|use\b|using\b|package\b|@\w|#|//|/\*|\*\s|--|(?:.*(?:[:{]|\bdo|\bthen)\s*$))"  # or a comment
+)
 _CLOSING = re.compile(r"[\s)\]};,]*$")
 _TOO_COMMON = frozenset(
     ("end", "else", "else:", "fi", "done", "esac", "pass", "break", "continue", "return", "try:", "finally:")
@@ -19,7 +21,7 @@ def without_echo(before: Sequence[str], old: Sequence[str], after: Sequence[str]
     """`code` without the lines at its edges that repeat, word for word, what stands just before and just after the region.
 
     All lines are without line ends.  Two or more telling lines are an echo for certain, and so is a single one that opens a
-    block or imports.  A closing bracket is one where the brackets of the code only then match as those of the region do.
+    block, imports or is a comment.  A closing bracket is one where only then the code's brackets match as the region's do.
 
     Raises:
         Unclear: a single plain line is repeated; it may be an echo, or meant to stand there twice.
@@ -71,7 +73,7 @@ def _in_line(old: Sequence[str], after: Sequence[str], code: Sequence[str], tail
     pairs = [(mine, theirs) for mine, theirs in zip(code[-tail:], after, strict=False) if not is_blank(mine)]
     if "\t" in "".join(indent(line) for line in (*old, *after)) or "\t" in "".join(indent(line) for line in code):
         return True  # columns of tabs and spaces cannot be compared
-    shift = len(indent(first)) - len(indent(code[0]))
+    shift = len(indent(first)) - len(indent(next(line for line in code if not is_blank(line))))
     return all(len(indent(mine)) + shift == len(indent(theirs)) for mine, theirs in pairs)
 
 

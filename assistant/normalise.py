@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from functools import reduce
-from math import gcd
 
 from assistant import diff
 from assistant.document import Document
+from assistant.indentation import in_style, realigned, unit_of_region
 from assistant.lines import body, common_end, end, indent, is_blank, split_lines
 from assistant.placement import Piece
 from assistant.syntax import problems, string_lines
@@ -21,47 +19,16 @@ def fitted(document: Document, piece: Piece) -> list[str]:
     """
     lines = split_lines(document.text)
     old = lines[piece.region.start : piece.region.end]
-    styled = _in_style(piece.lines, lines, old, document)
+    styled = in_style(piece.lines, old, lines, document.language)
     candidates = [_shifted(styled, old, shift, document) for shift in _shifts(styled, old, lines[: piece.region.start])]
+    if styled != piece.lines:
+        unit = unit_of_region(old, lines)
+        candidates = [realigned(candidate, [body(line) for line in old], unit) for candidate in candidates]
     around = (lines[: piece.region.start], lines[piece.region.end :])
     ended = [_with_ends(candidate, old, around, common_end(old if any(map(end, old)) else lines)) for candidate in candidates]
     if len(ended) == 1:
         return ended[0]
     return min(ended, key=lambda new: len(problems("".join([*around[0], *new, *around[1]]), document.language)))
-
-
-def _in_style(code: list[str], lines: Sequence[str], old: Sequence[str], document: Document) -> list[str]:
-    """`code` indented by tabs where the document is, by spaces where it is, and by as many."""
-    wanted = _unit(old) or _unit(lines)
-    given = _unit(code)
-    if not wanted or not given or wanted == given:
-        return code
-    inside = string_lines("\n".join(code), document.language)
-    own = {body(line).rstrip() for line in old}
-    return [line if n in inside and line.rstrip() in own else _reindented(line, given, wanted) for n, line in enumerate(code)]
-
-
-def _reindented(line: str, given: str, wanted: str) -> str:
-    depth = indent(line)
-    columns = depth.expandtabs(len(given) if given != "\t" else len(wanted) if wanted != "\t" else 8)
-    width = len(given) if given != "\t" else (len(wanted) if wanted != "\t" else 8)
-    levels, rest = divmod(len(columns), width)
-    return wanted * levels + " " * rest + line[len(depth) :]
-
-
-def _unit(lines: Sequence[str]) -> str:
-    """One step of indentation: a tab, two to eight spaces, or nothing where no line tells."""
-    depths = [indent(line) for line in lines if indent(line) and not is_blank(line)]
-    tabs = sum(depth.startswith("\t") for depth in depths)
-    if 2 * tabs > len(depths):
-        return "\t"
-    widths = [len(depth) for depth in depths if "\t" not in depth]
-    steps = Counter(abs(b - a) for a, b in zip([0, *widths], widths, strict=False) if a != b)
-    common = reduce(gcd, widths, 0)
-    if common in (2, 4, 8):
-        return " " * common
-    step = steps.most_common(1)[0][0] if steps else 0
-    return " " * step if step in (2, 3, 4, 8) else ""
 
 
 def _shifts(code: Sequence[str], old: Sequence[str], before: Sequence[str]) -> list[str]:
