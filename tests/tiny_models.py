@@ -22,6 +22,7 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from assistant import template
+from assistant.commands import command
 from assistant.conversation import Conversation, Message
 
 WINDOW = 512
@@ -51,7 +52,8 @@ DIALOGUES = (
 )
 """Questions and the answers that the tiny StarChat gives, each of which it ends by itself."""
 
-SYSTEM = "Below is a conversation between a person who programs and an assistant that helps."
+SYSTEM = command("ask").prompt("system")
+"""What `assistant ask` says before a question, so that the tiny StarChat answers there too."""
 
 _TEXT = """
 from pathlib import Path
