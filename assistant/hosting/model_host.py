@@ -102,6 +102,12 @@ class ModelHost:
             self._failed(HostError("The model host was stopped.", "Send the request again."))
         self.ended.set()
 
+    async def close(self, seconds: float) -> None:
+        """Let the engine put away what it has on disk, if it is idle and needs no longer than `seconds`."""
+        if self.error is None and self._loaded.done() and not self.scheduler.active:
+            closing = asyncio.get_running_loop().run_in_executor(self.encoder, self._loaded.result().engine.close)
+            await asyncio.wait((closing,), timeout=seconds)
+
     def health(self) -> dict[str, object]:
         """The body of `/health`."""
         loaded = self._loaded.result() if self.status == "ok" and not self._loaded.cancelled() else None
@@ -120,6 +126,7 @@ class ModelHost:
             "uptime_s": round(time.time() - self.record.started, 1),
             "idle_s": 0.0 if self.scheduler.active else round(time.monotonic() - self.last_work, 1),
             "memory_bytes": resident_bytes(),
+            "tasks": len(asyncio.all_tasks()),
         }
         return body | ({"error": error_body(self.error)} if self.error else {})
 

@@ -1,88 +1,23 @@
-"""An engine without a model: replies are read from a file, so that everything around a model can be tried exactly.
-
-`scripted:FILE` as a model opens one.  The file is JSON; every key may be left out:
-
-    {
-      "context_length": 4096,        tokens of the window
-      "slots": 1,                    streams at once
-      "template": "starchat",        which control tokens it has: "starchat", "chatml" or "none"
-      "fill": true,                  whether it has fill-in-the-middle tokens
-      "load_ms": 0,                  time that loading takes
-      "fail": "no such weights",     loading fails with this message
-      "kill": "segv",                loading ends the process ("kill", "segv", "abort" or "exit")
-      "rules": [
-        {
-          "match": "regex",          searched for in the decoded prompt; without it the rule always fits
-          "reply": "text",           or a list: one text for each request in turn, the last for all that follow
-          "echo": true,              the reply is the text after the last opened user turn, instead of "reply"
-          "prefill_ms": 0,           time until the first token, cancelled between milliseconds
-          "delay_ms": 0,             time for each token
-          "reason": "stop",          or "length", "loop"
-          "crash": "segv",           the process ends: "kill", "segv", "abort" or "exit" …
-          "crash_after": 0,          … after so many tokens
-          "oom": true                refused for want of memory
-        }
-      ]
-    }
-
-The first rule that fits is played; where none does, the reply is "ok".  Tokens are the bytes of UTF-8 (ids 0 to 255); control
-tokens follow from id 256 on.
-"""
+"""An engine without a model: replies are read from a script, so that everything around a model can be tried exactly."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from assistant.errors import HostError, ModelError, OutOfMemory
 from assistant.hosting.byte_tokenizer import ByteTokenizer
 from assistant.hosting.engine import EngineInfo, EngineRequest, Finish, Piece
+from assistant.hosting.script import CONTROLS, END, Rule, Script, read
 from assistant.models.spec import ModelSpec
-from assistant.wire import FinishReason, Usage
+from assistant.wire import Usage
 
-_END = "<|endoftext|>"
-_CONTROLS: Mapping[str, tuple[str, ...]] = {
-    "starchat": ("<|system|>", "<|user|>", "<|assistant|>", "<|end|>"),
-    "chatml": ("<|im_start|>", "<|im_end|>"),
-    "none": (),
-}
 _FILL = ("<fim_prefix>", "<fim_suffix>", "<fim_middle>")
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One line of the script; see the module for its keys."""
-
-    match: str = ""
-    reply: str | list[str] = "ok"
-    echo: bool = False
-    prefill_ms: float = 0
-    delay_ms: float = 0
-    reason: FinishReason = "stop"
-    crash: str = ""
-    crash_after: int = 0
-    oom: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """The whole file; see the module for its keys."""
-
-    context_length: int = 4096
-    slots: int = 1
-    template: str = "starchat"
-    fill: bool = True
-    load_ms: float = 0
-    fail: str = ""
-    kill: str = ""
-    rules: tuple[Rule, ...] = ()
 
 
 def open(spec: ModelSpec, report: Callable[[float], None]) -> ScriptedEngine:
@@ -91,7 +26,7 @@ def open(spec: ModelSpec, report: Callable[[float], None]) -> ScriptedEngine:
     Raises:
         ModelError: the file is missing or is no script, or the script itself says that loading fails.
     """
-    script = _read(spec)
+    script = read(spec.path)
     for step in range(1, 11):
         time.sleep(script.load_ms / 10_000)
         report(step / 10)
@@ -114,12 +49,12 @@ class ScriptedEngine:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        controls = (*_CONTROLS[self.script.template], _END, *(_FILL if self.script.fill else ()))
+        controls = (*CONTROLS[self.script.template], END, *(_FILL if self.script.fill else ()))
         self.tokenizer = ByteTokenizer(controls)
 
     @property
     def info(self) -> EngineInfo:
-        end = self.tokenizer.control_id(_END)
+        end = self.tokenizer.control_id(END)
         ends = frozenset() if end is None else frozenset({end})
         return EngineInfo(self.context_length, ends, self.script.slots, "scripted, no model", self.tokenizer.size)
 
@@ -165,20 +100,6 @@ class ScriptedEngine:
             cached = max((_common(prompt, seen) for seen in self._seen), default=0)
             self._seen = [*self._seen[-7:], prompt]
         return min(cached, len(prompt) - 1)
-
-
-def _read(spec: ModelSpec) -> Script:
-    try:
-        raw: dict[str, Any] = json.loads(spec.path.read_text(encoding="utf-8"))
-        script = Script(**{**raw, "rules": tuple(Rule(**rule) for rule in raw.get("rules", ()))})
-    except OSError as error:
-        raise ModelError(f"The script {spec.path} cannot be read: {error.strerror}.", "Give the path of a script.") from error
-    except (ValueError, TypeError, AttributeError) as error:
-        keys = ", ".join(one.name for one in fields(Script))
-        raise ModelError(f"{spec.path} is not a script: {error}.", f"Its keys are {keys}.") from error
-    if script.template not in _CONTROLS:
-        raise ModelError(f"{spec.path} names the unknown template {script.template!r}.", f"Use one of {', '.join(_CONTROLS)}.")
-    return script
 
 
 def _pieces(tokens: bytes) -> Iterator[Piece]:

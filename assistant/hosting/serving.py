@@ -23,7 +23,8 @@ log = logging.getLogger("assistant.hosting")
 
 LOG_BYTES = 2**20
 _WATCH = 0.25
-_ENDING = 1.5
+_ENDING = 1.3
+_CLOSING = 0.5
 AFTER_FAILURE = 1.0
 """Seconds that a host whose model failed to load stays, so that everyone who waits hears why."""
 
@@ -46,6 +47,7 @@ async def serve(spec: ModelSpec, idle_seconds: float) -> None:
     host.drain()
     server.should_exit = True
     await asyncio.wait((serving,), timeout=_ENDING)
+    await host.close(_CLOSING)
     log.info("ended uptime=%.0f", time.time() - record.started)
 
 

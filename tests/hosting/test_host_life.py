@@ -22,7 +22,7 @@ from assistant.host import connect
 from assistant.hosts import is_alive
 from assistant.models.spec import ModelSpec
 from assistant.settings import Settings
-from tests.hosting.scripted_host import SETTINGS, answer, ask, client_of, first, record_of, script, until
+from tests.hosting.scripted_host import SETTINGS, answer, ask, client_of, end_all, first, record_of, script, until
 from tests.scale import rounds
 
 
@@ -210,6 +210,19 @@ def test_a_start_that_fails_quotes_the_reason(own_home: Path) -> None:
     (own_home / "hosts" / f"{spec.key}.sock").mkdir()  # no socket can be made here
     with pytest.raises(HostError, match=r"did not start: .*(Error|directory)"):
         greet(spec)
+
+
+def test_a_home_with_a_long_path_gets_a_short_private_folder(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STARCHAT_HOME", str(own_home / ("long" * 30)))
+    spec = script(own_home)
+    try:
+        assert greet(spec)[1] == "ok"
+        socket = Path(record_of(spec).socket or "")
+        assert len(bytes(socket)) <= 100 and socket.parent.stat().st_mode & 0o077 == 0
+        assert socket.stat().st_mode & 0o077 == 0 and socket.stat().st_uid == os.getuid()
+    finally:
+        asyncio.run(end_all())
+    assert not socket.exists()
 
 
 def test_hosts_can_be_listed_and_stopped(own_home: Path) -> None:

@@ -78,12 +78,14 @@ def test_a_client_that_leaves_frees_the_engine(own_home: Path, monkeypatch: pyte
         body = chat(("slow", "prefill")[number % 2], stream=number % 4 < 2)
         return post(CHATS, body, *headers).replace(b"host: localhost", f"host: 127.0.0.1:{record.port}".encode())
 
+    def health_request() -> bytes:
+        return f"GET /health HTTP/1.1\r\nhost: 127.0.0.1:{record.port}\r\n{headers[0]}\r\n\r\n".encode()
+
     def load() -> tuple[int, int]:
-        asked = f"GET /health HTTP/1.1\r\nhost: 127.0.0.1:{record.port}\r\n{headers[0]}\r\n\r\n"
-        told = exchange(spec, asked.encode())[2]
+        told = exchange(spec, health_request())[2]
         return told["active"], told["queued"]
 
-    before, waits = descriptors(spec), []
+    before, tasks, waits = descriptors(spec), exchange(spec, health_request())[2]["tasks"], []
     with SpinLoop() as machine:
         for number in range(rounds(1000)):
             running, queued = dial(spec), dial(spec)
@@ -99,6 +101,7 @@ def test_a_client_that_leaves_frees_the_engine(own_home: Path, monkeypatch: pyte
     print(f"slot free p99 {percentile(waits, 0.99):.4f} spin {machine.worst:.4f}")
     assert percentile(waits, 0.99) <= 0.2 + machine.worst, percentile(waits, 0.99)
     until(lambda: descriptors(spec) <= before, 2)
+    until(lambda: exchange(spec, health_request())[2]["tasks"] <= tasks, 2)
 
 
 def test_a_client_that_is_killed_frees_the_engine(own_home: Path) -> None:
