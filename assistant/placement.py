@@ -40,6 +40,9 @@ def place(document: Document, region: Region, code: list[str]) -> tuple[Piece, .
         Unclear: it cannot be told for certain what of it belongs into the region.
     """
     lines = [body(line) for line in split_lines(document.text)]
+    scene = scene_of(document, region, lines, code)
+    if scene.subject is not None and scene.subject.name in {found.name for found in scene.theirs}:
+        return _by_definitions(scene)  # a definition of the same name tells more than repeated lines do
     code = without_echo(lines[: region.start], lines[region.start : region.end], lines[region.end :], code)
     if document.language.grammar is None:
         return (Piece(region, code),)

@@ -159,3 +159,11 @@ def test_a_reply_is_refused_by_name(name):
         edited(FILE, lines, code)
     assert refused.value.message.endswith(".") and refused.value.remedy
     assert "\n" not in refused.value.message
+
+
+def test_a_repeated_line_above_a_definition_is_no_riddle() -> None:
+    """The whole of a small file comes back, docstring and all, though only its function was asked for."""
+    text = '"""Greatest common divisor."""\n\ndef gcd(a, b):\n    return gcd(a % b, b)\n'
+    document = Document(Path("gcd.py"), text, language=language_of(Path("gcd.py")))
+    plan = rewrite(document, region_of(document, (3, 4)), text.replace("a % b, b", "b, a % b"))
+    assert plan.apply(text) == text.replace("a % b, b", "b, a % b")
