@@ -2,7 +2,7 @@
 
 A checkpoint is a folder `step-00000050` with three safetensors files for each rank and `manifest.json`, which names every
 file with its bytes and sha256.  Until it is renamed to that name it is `.step-00000050.partial`, and nobody resumes from it.
-Nothing here knows of ranks or models, so that a writer can be killed thousands of times in a test.
+Nothing here knows of ranks or imports torch, so that a writer can be killed thousands of times in a test.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import save_file
-from torch import Tensor
+from safetensors.numpy import save_file
 
 from assistant.errors import StorageError
 
@@ -70,7 +71,7 @@ def begin(folder: Path, step: int) -> Path:
     return partial
 
 
-def write_shard(partial: Path, name: str, tensors: Mapping[str, Tensor]) -> Seal:
+def write_shard(partial: Path, name: str, tensors: Mapping[str, NDArray[np.float32]]) -> Seal:
     """Write and force to disk one file of a checkpoint.
 
     Raises:
@@ -78,7 +79,7 @@ def write_shard(partial: Path, name: str, tensors: Mapping[str, Tensor]) -> Seal
     """
     path = partial / name
     try:
-        save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, path)
+        save_file(dict(tensors), path)
         _force(path)
         return Seal(name, path.stat().st_size, _sha256(path))
     except (OSError, SafetensorError) as error:

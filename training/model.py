@@ -84,7 +84,7 @@ def _fill(table: nn.Parameter, old: int, seed: int) -> None:
     if not hasattr(table, "ds_id"):
         _fill_rows(table.data, old, seed)
         return
-    import deepspeed  # type: ignore[import-untyped]  # has no stubs
+    import deepspeed
 
     with deepspeed.zero.GatheredParameters([table], modifier_rank=0):
         if torch.distributed.get_rank() == 0:

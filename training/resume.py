@@ -115,7 +115,8 @@ def _same(manifest: Manifest, engine: Any, recipe: Recipe, data: str, path: Path
 
 
 def _shard(engine: Any, partial: Path, rank: int, kind: str) -> Seal:  # noqa: ANN401 - DeepSpeed is untyped
-    return checkpoints.write_shard(partial, _file(rank, kind), zero_state.slices(engine, kind))
+    slices = {name: one.contiguous().numpy() for name, one in zero_state.slices(engine, kind).items()}
+    return checkpoints.write_shard(partial, _file(rank, kind), slices)
 
 
 def _file(rank: int, kind: str) -> str:

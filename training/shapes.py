@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from training.config import Recipe
@@ -61,6 +62,12 @@ def shape(recipe: Recipe) -> Shape:
     Raises:
         ModelError: the base is none of the well-known ones and cannot be had.
     """
+    decisive = ("base", "revision", "layers", "width", "heads", "vocab", "block")
+    return _counted(Recipe(**{key: getattr(recipe, key) for key in decisive}))
+
+
+@lru_cache(maxsize=8)
+def _counted(recipe: Recipe) -> Shape:
     import torch
     from transformers import AutoModelForCausalLM
 

@@ -104,7 +104,7 @@ def _parse(source: str, line: int, raw: bytes) -> Row:
 
 
 def _hub(source: str, split: Split) -> Iterator[Row]:
-    from datasets import get_dataset_split_names, load_dataset  # type: ignore[import-untyped]  # has no stubs
+    from datasets import get_dataset_split_names, load_dataset
 
     wanted = ("train", "train_sft") if split == "train" else ("test", "test_sft", "validation")
     try:

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+import threading
 import time
 import warnings
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ class Job:
 def main(job: Job) -> None:
     """Train, save, report.  An error that a user can understand is left in the run's folder for the launcher to show."""
     _quiet()
+    _end_with_parent()
     try:
         _work(job)
     except AssistantError as error:
@@ -85,7 +87,7 @@ def _join(machine: Machine) -> None:
     if machine.is_cpu:
         os.environ["DS_ACCELERATOR"] = "cpu"
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
-    import deepspeed  # type: ignore[import-untyped]  # has no stubs
+    import deepspeed
 
     if machine.is_cpu:
         # Compiling this operation takes a minute and changes no number.
@@ -148,11 +150,26 @@ def _eval_first(run: trainer.Run, folder: Path, *, fresh: bool) -> float | None:
     return measured
 
 
+def _end_with_parent() -> None:
+    """A rank whose launcher was killed ends too, and so never writes beside the run that comes after."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _quiet() -> None:
     """Leave the terminal to the progress line."""
     warnings.filterwarnings("ignore")
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     logging.getLogger("transformers").setLevel(logging.ERROR)
+    from transformers.utils import logging as shown
+
+    shown.disable_progress_bar()  # type: ignore[no-untyped-call]  # of transformers
 
 
 def _say(sentence: str) -> None:

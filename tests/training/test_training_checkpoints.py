@@ -1,0 +1,108 @@
+"""A checkpoint is whole or not there: kill -9, flipped bits, a full disk.  STARCHAT_SCALE=1 runs the full counts."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from training import checkpoints
+
+SCALE = float(os.environ.get("STARCHAT_SCALE", "0.05"))
+WRITER = Path(__file__).with_name("writer.py")
+SEED = int(os.environ.get("STARCHAT_SEED", "20"))
+
+
+def writer(folder, *more):
+    return subprocess.Popen([sys.executable, WRITER, folder, *map(str, more)], stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def three(tmp_path):
+    """A folder with the checkpoints of a short run."""
+    process = writer(tmp_path)
+    for line in process.stdout:
+        if line == "step 3\n":
+            break
+    process.kill()
+    process.communicate()
+    return tmp_path
+
+
+def test_every_kill_leaves_a_good_checkpoint_that_is_not_older_than_the_last_that_was_reported(tmp_path):
+    random_ = random.Random(SEED)
+    reported = 0
+    for _ in range(round(500 * SCALE)):
+        process = writer(tmp_path)
+        lines = iter(process.stdout)
+        assert next(lines) == f"begin {_newest(tmp_path)}\n"
+        steps = []
+        until = time.monotonic() + random_.uniform(0, 0.2)
+        for line in lines:
+            steps.append(int(line.split()[1]))
+            if time.monotonic() > until:
+                break
+        time.sleep(random_.uniform(0, 0.01))
+        process.kill()
+        steps += [int(line.split()[1]) for line in lines if line.startswith("step ") and line.endswith("\n")]
+        process.wait()
+        process.stdout.close()
+        reported = max([reported, *steps])
+        assert _newest(tmp_path) >= reported
+
+
+def _newest(folder):
+    found = checkpoints.newest(folder)
+    return found[1].step if found else 0
+
+
+def test_whatever_byte_flips_the_checkpoint_before_it_is_taken(three):
+    random_ = random.Random(SEED)
+    names = sorted(path.name for path in three.glob("step-*"))
+    for _ in range(round(1000 * SCALE)):
+        path = random_.choice(sorted((three / names[-1]).iterdir()))
+        raw = bytearray(path.read_bytes())
+        place, bit = random_.randrange(len(raw)), 1 << random_.randrange(8)
+        raw[place] ^= bit
+        path.write_bytes(raw)
+        found = checkpoints.newest(three)
+        raw[place] ^= bit
+        path.write_bytes(raw)
+        # A flip in the manifest may touch what does not matter, such as the note on random numbers; never the data.
+        if path.name != checkpoints.MANIFEST:
+            assert found[0].name == names[-2]
+        assert found is not None
+    assert checkpoints.newest(three)[0].name == names[-1]
+
+
+@pytest.mark.parametrize("damage", ["truncate", "remove", "manifest", "empty manifest"])
+def test_damaged_checkpoints_are_passed_over(three, damage):
+    last = max(three.glob("step-*"))
+    shard = next(last.glob("*.safetensors"))
+    if damage == "truncate":
+        shard.write_bytes(shard.read_bytes()[:-1])
+    elif damage == "remove":
+        shard.unlink()
+    else:
+        (last / checkpoints.MANIFEST).write_text("" if damage == "empty manifest" else json.dumps({"step": 3}))
+    assert checkpoints.newest(three)[0] != last
+    assert list(checkpoints.damaged(three)) == [last]
+
+
+def test_a_full_disk_is_a_clear_error_and_leaves_the_last_checkpoint(three):
+    before = _newest(three)
+    for limit in range(0, 200_000, round(1000 / SCALE)):
+        process = writer(three, limit)
+        out, _ = process.communicate(timeout=120)
+        assert process.returncode == 7 and "Free space" in out
+        assert _newest(three) == before
+
+
+def test_pruning_keeps_the_newest_and_clears_what_was_left_half_written(three):
+    checkpoints.begin(three, 99)
+    checkpoints.prune(three, keep=1)
+    assert [path.name for path in sorted(three.iterdir())] == [f"step-{_newest(three):08d}"]

@@ -1,0 +1,95 @@
+"""The chunked loss against torch's own, and attention that stays inside each dialogue."""
+
+import pytest
+import torch
+from transformers import GPTBigCodeConfig, GPTBigCodeForCausalLM
+
+from training.collator import IGNORED, flash_arguments
+from training.loss import TrainedLoss
+from training.model import grow
+
+ROWS, WIDTH = 96, 32
+
+
+def small(**keys):
+    torch.manual_seed(0)
+    sizes = {"n_embd": WIDTH, "n_layer": 2, "n_head": 4, "n_positions": 64, "initializer_range": 0.3}
+    dropouts = {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
+    return GPTBigCodeForCausalLM(GPTBigCodeConfig(vocab_size=ROWS, bos_token_id=0, eos_token_id=0, **sizes, **dropouts, **keys))
+
+
+def batch(seed=1):
+    """Two blocks of 40: dialogues of 11, 17 and 12 tokens, and of 25 and 15."""
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(1, ROWS, (2, 40), generator=generator)
+    lengths = [(11, 17, 12), (25, 15)]
+    positions = torch.stack([torch.cat([torch.arange(one) for one in row]) for row in lengths])
+    targets = torch.where(torch.rand(2, 40, generator=generator) < 0.5, ids.roll(-1, 1), IGNORED)
+    return ids, positions, targets, lengths
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1000])
+def test_the_chunked_loss_and_its_gradients_are_torchs_own(chunk):
+    ids, positions, targets, _ = batch()
+    ours, theirs = small(), small()
+    loss = TrainedLoss(ours, chunk)(ids, positions, targets)
+    (loss * 0.5).backward()
+    logits = theirs(ids, position_ids=positions, use_cache=False).logits
+    reference = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
+    )
+    (reference * 0.5).backward()
+    assert torch.allclose(loss, reference, rtol=1e-5)
+    for (name, one), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(one.grad, other.grad, atol=1e-4, rtol=1e-3), name
+
+
+def test_a_batch_without_targets_has_loss_and_gradients_of_zero():
+    ids, positions, targets, _ = batch()
+    model = small()
+    loss = TrainedLoss(model, 8)(ids, positions, torch.full_like(targets, IGNORED))
+    loss.backward()
+    assert loss == 0 and all((one.grad == 0).all() for one in model.parameters() if one.grad is not None)
+
+
+@pytest.mark.parametrize("multi_query", [True, False])
+def test_packed_dialogues_get_the_logits_of_separate_runs(multi_query):
+    ids, positions, _, lengths = batch()
+    model = small(multi_query=multi_query)
+    with torch.no_grad():
+        packed = model(ids, position_ids=positions, use_cache=False).logits
+        for row, parts in enumerate(lengths):
+            alone = [model(one[None], use_cache=False).logits[0] for one in ids[row].split(list(parts))]
+            assert (packed[row] - torch.cat(alone)).abs().max() < 1e-4
+
+
+def test_the_packed_loss_is_the_sum_of_the_separate_losses():
+    ids, positions, targets, lengths = batch()
+    wrapped = TrainedLoss(small(), 16)
+    with torch.no_grad():
+        together = wrapped(ids, positions, targets)
+        apart = torch.zeros(())
+        for row, parts in enumerate(lengths):
+            for one, wanted in zip(ids[row].split(list(parts)), targets[row].split(list(parts)), strict=True):
+                apart += wrapped(one[None], torch.arange(len(one))[None], wanted[None])
+    assert torch.allclose(together, apart, rtol=1e-5)
+
+
+def test_flash_attention_is_given_the_borders():
+    _, positions, _, _ = batch()
+    given = flash_arguments(positions.reshape(1, -1))
+    assert given["cu_seq_lens_q"].tolist() == [0, 11, 28, 40, 65, 80] and given["max_length_k"] == 25
+
+
+def test_growing_keeps_old_rows_and_makes_new_ones_that_differ():
+    model = small()
+    old = model.get_input_embeddings().weight.detach().clone()
+    grow(model, ROWS + 32, seed=5)
+    table = model.get_input_embeddings().weight.detach()
+    assert table.shape == (ROWS + 32, WIDTH) and torch.equal(table[:ROWS], old)
+    new = table[ROWS:]
+    assert model.lm_head.weight is model.get_input_embeddings().weight and model.config.vocab_size == ROWS + 32
+    assert (new.mean(0) - old.mean(0)).abs().max() < 0.1 * old.std() and torch.pdist(new).min() > 0.01 * old.std()
+    again = small()
+    grow(again, ROWS + 32, seed=5)
+    assert torch.equal(again.get_input_embeddings().weight, table)

@@ -1,0 +1,108 @@
+"""Plans of every recipe on the meta device, and the command line around them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from training import config, plan
+from training.cli import dry, main
+from training.schedule import learning_rate
+from training.schedule import plan as course
+
+
+@pytest.mark.parametrize("name", config.names())
+def test_every_recipe_has_a_plan_with_all_its_numbers(name, capsys):
+    machine = "cpu:2" if name == "tiny" else "8xA100-80GB"
+    assert main([name, "--plan", "--json", f"gpus={machine}"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    for key in ("gpu_gib_per_rank", "host_gib", "checkpoint_gib", "steps", "minutes"):
+        assert made[key] > 0, key
+    assert made["fits"] and made["ranks"] == (2 if name == "tiny" else 8)
+
+
+def test_the_plan_of_starchat_alpha_agrees_with_what_is_published():
+    made = plan.make(config.load("starchat-alpha", ["gpus=8xA100-80GB"]))
+    assert made.parameters - 15_517_456_384 == 64 * 6144
+    states = made.parts["weights"] + made.parts["gradients"] + made.parts["optimiser"]
+    assert 28.9 <= states <= 34
+    assert 190 <= made.steps <= 205
+    assert 28 <= made.minutes <= 51
+    assert made.checkpoint_gib == pytest.approx(12 * made.parameters / 2**30)
+
+
+def test_what_does_not_fit_says_which_keys_make_it_fit():
+    made = plan.make(config.load("starchat-alpha", ["gpus=4xA100-40GB"]))
+    assert not made.fits and "It fits with" in made.problems[0]
+    keys = made.problems[0].split("It fits with ")[1].rstrip(".").split()
+    assert plan.make(config.load("starchat-alpha", ["gpus=4xA100-40GB", *keys])).fits
+
+
+def test_hopeless_machines_are_told_so(capsys):
+    assert main(["starchat-alpha", "--plan", "gpus=1xL4"]) == 5
+    assert "!" in capsys.readouterr().out
+
+
+def test_without_arguments_it_explains_itself_and_plans_for_this_machine():
+    done = subprocess.run([sys.executable, "-m", "training"], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    for word in ("key=value", "starchat-qlora", "inspect", "memory of a rank"):
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nothing"], "starchat-alpha"),
+        (["tiny", "--paln"], "--plan"),
+        (["tiny", "blok=1"], "block"),
+        (["inspect"], "recipe"),
+        (["inspect", "tiny", "--rows", "x"], "whole number"),
+        (["tiny", "gpus=8xA100-80GB"], "--plan"),
+        (["tiny", "global_batch=7", "micro_batch=7"], "ranks"),
+    ],
+)
+def test_mistakes_are_one_clear_line(arguments, said, capsys, tmp_path):
+    assert main([*arguments, *([f"output={tmp_path}"] if arguments[0] == "tiny" else [])]) != 0
+    error = capsys.readouterr().err
+    assert said in error and len(error.strip().splitlines()) == 1
+
+
+def test_inspect_shows_text_ids_and_what_is_trained(capsys, monkeypatch):
+    monkeypatch.delenv("STARCHAT_DATA", raising=False)
+    assert main(["inspect", "tiny", "vocab=400", "--rows", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "<|assistant|>" in out and "trained" in out and "made line 1" in out
+
+
+def test_keys_are_listed_with_their_meaning(capsys):
+    assert main(["keys"]) == 0
+    assert "micro_batch (a whole number)" in capsys.readouterr().out
+
+
+def test_a_dry_run_is_two_steps_elsewhere():
+    recipe = dry(config.load("starchat-alpha", ["push=a/b"]))
+    assert recipe.max_steps == 2 and recipe.push == "" and str(recipe.folder) == "runs/starchat-alpha-dry-run"
+
+
+def test_no_block_is_dropped_and_all_ranks_take_equally_many_micro_batches():
+    recipe = config.load("tiny", ["epochs=2", "global_batch=8", "micro_batch=2"])
+    schedule = course(recipe, 13)
+    assert schedule.steps == 4
+    for ranks in (1, 2, 4):
+        seen = []
+        for step in range(schedule.steps):
+            parts = [schedule.of_rank(step, rank, ranks, 2) for rank in range(ranks)]
+            assert {len(part) for part in parts} == {8 // (2 * ranks)}
+            together = sorted(block for part in parts for micro in part for block in micro)
+            assert together == sorted(schedule.at(step))
+            seen += together
+        assert sorted(seen) == sorted([*range(13)] * 2)
+
+
+def test_the_learning_rate_warms_up_and_follows_half_a_cosine():
+    recipe = config.load("starchat-alpha")
+    rates = [learning_rate(recipe, step, 195) for step in range(195)]
+    assert max(rates) == rates[5] == pytest.approx(2e-5) and rates[0] == pytest.approx(2e-5 / 6)
+    assert rates[100] == pytest.approx(1e-5, rel=0.01) and rates[-1] < 1e-8
