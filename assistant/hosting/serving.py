@@ -22,7 +22,7 @@ from assistant.models.spec import ModelSpec
 log = logging.getLogger("assistant.hosting")
 
 LOG_BYTES = 2**20
-_WATCH = 0.25
+_WATCH = 0.5
 _ENDING = 1.3
 _CLOSING = 0.5
 AFTER_FAILURE = 1.0
