@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from typing import ClassVar
+
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
-from rich.markdown import Markdown
+from rich.markdown import CodeBlock, Markdown, MarkdownElement
+from rich.segment import Segments
+from rich.syntax import Syntax
 from rich.text import Text
 
 from assistant.cli.terminal import printable
+
+
+class _Code(CodeBlock):
+    """A fenced block without the empty lines that Rich puts around it."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Syntax(str(self.text).rstrip(), self.lexer_name, theme=self.theme, word_wrap=True, padding=(0, 2))
+
+
+class _Markdown(Markdown):
+    elements: ClassVar[dict[str, type[MarkdownElement]]] = {**Markdown.elements, "fence": _Code, "code_block": _Code}
 
 
 class MarkdownPrinter:
@@ -16,28 +31,39 @@ class MarkdownPrinter:
     def __init__(self, *, stream: bool) -> None:
         self._console = Console()
         self._pending = ""
+        self._printed = False
         self._live = Live(console=self._console, refresh_per_second=12, transient=True) if stream else None
-        if self._live is not None:
-            self._live.start()
 
     def write(self, text: str) -> None:
         self._pending += printable(text)
         whole, self._pending = split_blocks(self._pending)
-        if whole:
-            self._console.print(Markdown(whole))
-            self._console.print()
         if self._live is not None:
-            self._live.update(self._tail())
+            self._live.start()  # not before there is text: until then another line shows that the model is at work
+            self._live.update(self._tail(), refresh=bool(whole))  # before printing, which draws it anew
+        self._print(whole)
 
     def close(self) -> None:
         if self._live is not None:
-            self._live.update("")
+            self._live.update("", refresh=True)
             self._live.stop()
-        if self._pending.strip():
-            self._console.print(Markdown(self._pending))
+        self._print(self._pending)
+
+    def _print(self, block: str) -> None:
+        if not block.strip():
+            return
+        if self._printed:
+            self._console.print()
+        self._console.print(self._rendered(block))
+        self._printed = True
+
+    def _rendered(self, block: str) -> Segments:
+        """A block without the empty lines that Rich puts before and after lists and tables."""
+        lines = self._console.render_lines(_Markdown(block), pad=False, new_lines=True)
+        filled = [number for number, line in enumerate(lines) if "".join(segment.text for segment in line).strip()]
+        return Segments(segment for line in lines[filled[0] : filled[-1] + 1] for segment in line) if filled else Segments(())
 
     def _tail(self) -> Text:
-        lines = self._pending.split("\n")
+        lines = self._pending.rstrip("\n").split("\n")
         return Text("\n".join(lines[-max(1, self._console.height - 2) :]), overflow="fold")
 
 
