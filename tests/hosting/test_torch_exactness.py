@@ -50,6 +50,14 @@ def test_the_next_turn_computes_only_what_is_new(architecture: str) -> None:
     assert second.ids == reference(architecture, prompt, 20)
 
 
+def test_one_conversation_is_kept_once_however_long_it_goes_on() -> None:
+    opened = engine(tiny("gpt_bigcode"))
+    prompt = PROMPTS[2]
+    for _ in range(4):
+        prompt = [*prompt, *run(opened, prompt, 10).ids, 60, 61]
+    assert [len(kv.ids) for kv in opened._prefixes._kept] == [len(prompt) - 3]
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_prompt_that_is_kept_whole_still_computes_its_last_token(architecture: str) -> None:
     opened = engine(tiny(architecture))

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, normalizers
 
 from assistant import template
 from assistant.conversation import Conversation, Message
 from assistant.errors import ModelError
+from assistant.hosting.detokenizer import Detokenizer
 from assistant.hosting.torch_engine.tokenizer import FolderTokenizer
 from tests.tiny_models import CONTROLS, make_tiny_starchat, tiny
 
@@ -123,8 +125,8 @@ def test_the_ids_are_those_of_the_library_for_plain_code(plain: FolderTokenizer)
     import transformers
 
     library = transformers.AutoTokenizer.from_pretrained(tiny("gpt_bigcode"))
-    for text in ("def add(left, right):\n    return left + right\n", "naïve  café\t12 ", " x"):
-        assert plain.encode(text) == library(text, add_special_tokens=False)["input_ids"]
+    for text in ("def add(left, right):\n    return left + right\n", "naïve  café\t12 ", " x", "if x: <|end|>\n  return"):
+        assert plain.encode(text) == library(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
 
 
 @pytest.mark.parametrize(
@@ -141,3 +143,33 @@ def test_a_damaged_tokenizer_is_one_clear_line(tmp_path: Path, content: str) -> 
 def test_a_folder_without_a_fast_tokenizer_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no tokenizer\.json"):
         FolderTokenizer(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def sentencepiece(tmp_path_factory: pytest.TempPathFactory) -> FolderTokenizer:
+    """A pipeline as that of Llama 2: words begin with U+2581, one is put before every text, and bytes stand in for the rest."""
+    names = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *"abcdehlo", "ab", "▁ab"]
+    tokenizer = Tokenizer(
+        models.BPE({name: n for n, name in enumerate(names)}, [("a", "b"), ("▁", "ab")], unk_token="<unk>", byte_fallback=True)
+    )
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(content=" ", left=1)]
+    )
+    tokenizer.add_special_tokens(["<unk>", "<s>", "</s>"])
+    folder = tmp_path_factory.mktemp("sentencepiece")
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return FolderTokenizer(folder)
+
+
+@settings(max_examples=200, deadline=None, database=None, derandomize=True)
+@given(
+    st.lists(st.sampled_from(["ab", " ab", " ", "</s>", "<s>", "é", "🙂", "\n", "hello"]) | st.text(max_size=4)).map("".join)
+)
+def test_a_sentencepiece_vocabulary_is_exact_but_for_its_word_mark(sentencepiece: FolderTokenizer, text: str) -> None:
+    text = text.replace("▁", "")
+    ids = sentencepiece.encode(text)
+    assert sentencepiece.decode(ids) == text
+    assert not set(ids) & {0, 1, 2}
+    detokenizer = Detokenizer(sentencepiece.decode)
+    assert "".join(detokenizer.decode((token,)) for token in ids) + detokenizer.flush() == text
