@@ -16,7 +16,7 @@ help: ## Show this list.
 
 ask: ## Ask a model on this machine for a small Python function; Q="…" asks something else.
 	@scripts/bootstrap ask
-	@$(BIN)/assistant ask -y -- "$$QUESTION"
+	@$(BIN)/assistant ask -y -- "$$QUESTION" </dev/null
 
 test: ## Run the tests.
 	@scripts/bootstrap test

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from assistant.edits import EditPlan
+from assistant.region import Region
 from assistant.wire import FinishReason, Usage
 
 
@@ -22,7 +23,7 @@ class Answer:
     text: the whole reply, as the model gave it.
     code: the reply's code, None where it holds none.
     usage: all tokens of the turn, further tries included.
-    edit: the plan, for commands that edit.
+    edit, region: for commands that edit, the plan and the lines that it may touch.
     """
 
     text: str
@@ -30,3 +31,4 @@ class Answer:
     finish_reason: FinishReason
     usage: Usage
     edit: EditPlan | None = None
+    region: Region | None = None

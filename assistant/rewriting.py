@@ -152,7 +152,7 @@ def _outcome(task: Rewrite, exchanged: Exchange, usage: Usage) -> Answer | NoEdi
     except NoEdit as refusal:
         refusal.reply = reply.text
         return refusal
-    return Answer(reply.text, code, exchanged.finish_reason, usage, plan)
+    return Answer(reply.text, code, exchanged.finish_reason, usage, plan, task.region)
 
 
 def _next_try(task: Rewrite, refusal: NoEdit, tried: list[Try]) -> Try | None:

@@ -6,14 +6,16 @@ import argparse
 import asyncio
 import sys
 
+from assistant.answer import Answer
 from assistant.cli.options import file_and_lines
 from assistant.cli.output import print_context, print_json
 from assistant.cli.session import Held, hold
 from assistant.cli.terminal import confirm, print_diff, printable
 from assistant.commands import command
 from assistant.document import Document, load, write
-from assistant.edits import EditPlan, unified_diff
+from assistant.edits import unified_diff
 from assistant.errors import NoEdit
+from assistant.rebase import rebase
 from assistant.turn import Turn
 
 
@@ -31,11 +33,11 @@ def edit(name: str, options: argparse.Namespace) -> int:
     if options.show_context:
         return print_context(turn)
     held = _asked(turn, options)
-    plan = held.answer.edit or EditPlan(())
-    diff = unified_diff(document, plan)
+    assert held.answer.edit is not None  # a command that edits gives a plan or raises NoEdit
+    diff = unified_diff(document, held.answer.edit)
     if not options.json:
         print_diff(diff)
-    applied = _agreed(options) and _applied(document, plan)
+    applied = _agreed(options) and _applied(document, held.answer)
     if options.json:
         print_json(held, {"path": str(path), "diff": diff, "applied": applied})
     return 0
@@ -60,7 +62,13 @@ def _agreed(options: argparse.Namespace) -> bool:
     return confirm("Make this change?", default=True)
 
 
-def _applied(document: Document, plan: EditPlan) -> bool:
-    write(document, plan.apply(document.text))
+def _applied(document: Document, answer: Answer) -> bool:
+    """Write the change, carried over what has been saved meanwhile beside the region."""
+    assert document.path is not None and answer.edit is not None and answer.region is not None
+    now, plan = load(document.path), answer.edit
+    if now.text != document.text:
+        plan = rebase(plan, answer.region, document.text, now.text)
+        print("assistant: The file was saved meanwhile; the change was carried over.", file=sys.stderr)
+    write(now, plan.apply(now.text))
     print(f"Changed {document.path}.", file=sys.stderr)
     return True

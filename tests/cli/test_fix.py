@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,28 +149,29 @@ def test_line_ends_marks_tabs_and_encodings_survive(
     assert stat.S_IMODE(file.stat().st_mode) == 0o750
 
 
-def test_a_file_that_changed_meanwhile_is_left_alone(
-    run: Callable, script: Callable, file: Path, environment: dict[str, str]
+@pytest.mark.parametrize(
+    ("saved", "code", "wanted"),
+    [
+        (f"# mine\n{BUGGY}# and mine\n", 0, f"# mine\n{FIXED}# and mine\n"),
+        (BUGGY.replace("b == 0", "not b"), 9, BUGGY.replace("b == 0", "not b")),
+    ],
+    ids=["beside the region", "inside it"],
+)
+def test_what_was_saved_meanwhile_is_kept(
+    run: Callable, script: Callable, file: Path, environment: dict[str, str], saved: str, code: int, wanted: str
 ) -> None:
-    import subprocess
-    import sys
-    import time
-
     model = script({"reply": REPLY, "delay_ms": 30})
     run("ask", "warm up", "-m", model, "--max-tokens", "1")
-    program = str(Path(sys.executable).with_name("assistant"))
     process = subprocess.Popen(
-        [program, "fix", "numbers.py:6-9", "--write", "-m", model], cwd=file.parent, env=environment,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [str(Path(sys.executable).with_name("assistant")), "fix", "numbers.py:6-9", "--write", "-m", model],
+        cwd=file.parent, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    hosts = ("status", "--json")
-    while json.loads(run(*hosts).stdout)["hosts"][0]["active"] == 0 and process.poll() is None:
+    while json.loads(run("status", "--json").stdout)["hosts"][0]["active"] == 0 and process.poll() is None:
         time.sleep(0.02)
-    file.write_text(BUGGY + "# mine\n")
+    file.write_text(saved)
     _, said = process.communicate(timeout=30)
-    assert process.returncode == 9
-    assert "was changed by another program" in said
-    assert file.read_text() == BUGGY + "# mine\n"
+    assert process.returncode == code, said
+    assert file.read_text() == wanted
 
 
 def test_each_mistake_is_one_line_with_its_exit_code(run: Callable, script: Callable, file: Path) -> None:
