@@ -62,10 +62,10 @@ def _work(job: Job) -> None:
     words = Vocabulary(vocabulary.load(folder / "tokenizer"))
     run = _ready(job, words)
     done = resume.resume(run.engine, recipe, run.folder, run.train.facts.fingerprint)
-    metrics = trainer.read(folder / METRICS, done)
-    first = metrics[0] if done and metrics else None
-    start = _eval_first(run, folder, fresh=first is None)
+    start = _eval_first(run, folder, done)
+    metrics: list[trainer.Step] = []
     if dist.get_rank() == 0:
+        metrics = trainer.read(folder / METRICS, done)
         trainer.write(folder / METRICS, metrics, append=False)
         _say(f"resumed at step {done}" if done else f"{run.schedule.steps} steps on {job.machine}")
     metrics += _train(run, done, job)
@@ -136,17 +136,17 @@ def _train(run: trainer.Run, done: int, job: Job) -> list[trainer.Step]:
     return taken
 
 
-def _eval_first(run: trainer.Run, folder: Path, *, fresh: bool) -> float | None:
+def _eval_first(run: trainer.Run, folder: Path, done: int) -> float | None:
     """The loss before the first step; a resumed run finds it where the first one left it."""
     path = folder / "start.json"
     if not len(run.test):
         return None
-    if not fresh and path.is_file():
-        found: float = json.loads(path.read_text(encoding="utf-8"))["eval_loss"]
+    if done:
+        found: float | None = json.loads(path.read_text(encoding="utf-8"))["eval_loss"] if path.is_file() else None
         return found
     measured = trainer.evaluate(run)
     if dist.get_rank() == 0:
-        path.write_text(json.dumps({"eval_loss": measured, "at": time.time()}), encoding="utf-8")
+        path.write_text(json.dumps({"eval_loss": measured}), encoding="utf-8")
     return measured
 
 

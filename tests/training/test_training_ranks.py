@@ -1,0 +1,171 @@
+"""Real ZeRO-3 on real ranks: launched three times, asked many questions."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from assistant.conversation import start
+from assistant.template import STARCHAT, encode
+from training import trainer, vocabulary
+from training.encoding import Vocabulary
+
+pytest.importorskip("deepspeed", reason="the extra `train` is not installed")
+
+RANKS = Path(__file__).with_name("ranks.py")
+SMALL = (
+    *("layers=2", "width=64", "heads=2", "vocab=300", "block=64", "global_batch=4", "micro_batch=1", "max_steps=48"),
+    *("epochs=100", "learning_rate=1e-2", "save_every=16", "keep=9", "eval_every=16", "tensorboard=false"),
+)
+PAIRS = [("Say a.", "alpha"), ("Say b.", "beta beta"), ("Say c.", "gamma")]
+ENVIRONMENT = os.environ | {
+    "OMP_NUM_THREADS": "1",
+    "DS_ACCELERATOR": "cpu",
+    "DEEPSPEED_LOG_LEVEL": "error",
+    "GLOO_SOCKET_IFNAME": "lo",
+}
+
+
+def rows(folder):
+    """Three dialogues again and again: little enough to be learnt by heart in a few steps."""
+    lines = []
+    for number in range(60):
+        question, answer = PAIRS[number % 3]
+        messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+        lines.append(json.dumps({"messages": messages, "license": "MIT", "group": f"g{number}"}))
+    (folder / "rows.jsonl").write_text("\n".join(lines))
+
+
+def keys(folder):
+    return [f"data={folder / 'rows.jsonl'}", f"output={folder / 'run'}", *SMALL]
+
+
+def command(folder):
+    return [sys.executable, "-m", "training", "tiny", *keys(folder)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run that was killed, and then finished by the same command."""
+    folder = tmp_path_factory.mktemp("ranks")
+    rows(folder)
+    with (folder / "killed.log").open("w") as log:
+        process = subprocess.Popen(command(folder), stdout=log, stderr=log, env=ENVIRONMENT, start_new_session=True)
+        while process.poll() is None and len(trainer.read(folder / "run" / "metrics.jsonl", 99)) < 18:
+            time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    (folder / "killed_at.json").write_text(json.dumps(len(trainer.read(folder / "run" / "metrics.jsonl", 99))))
+    done = subprocess.run(command(folder), capture_output=True, text=True, env=ENVIRONMENT, timeout=280, check=False)
+    (folder / "resumed.log").write_text(done.stderr)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(folder):
+    return stage(folder, "whole", 2)
+
+
+@pytest.fixture(scope="module")
+def single(folder, whole):
+    return stage(folder, "single", 1)
+
+
+def stage(folder, name, ranks):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+    asked = [*launcher, RANKS, folder, name, str(ranks), *keys(folder)]
+    done = subprocess.run(asked, capture_output=True, text=True, env=ENVIRONMENT, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads((folder / f"{name}.json").read_text())
+
+
+def test_a_killed_run_goes_on_from_its_newest_checkpoint_and_its_curve_is_the_uninterrupted_one(folder, whole):
+    killed_at = json.loads((folder / "killed_at.json").read_text())
+    assert 18 <= killed_at < 48
+    assert "resumed at step" in (folder / "resumed.log").read_text()
+    losses = [one.loss for one in trainer.read(folder / "run" / "metrics.jsonl", 99)]
+    assert losses == whole["losses"]
+
+
+def test_the_report_has_its_numbers_and_its_plot(folder):
+    report = json.loads((folder / "run" / "report.json").read_text())
+    assert report["world_size"] == 2 and report["steps"] == 48 and report["skipped_steps"] == 0
+    assert report["eval_loss_last"] < 0.5 * report["eval_loss_first"]
+    assert 0 < report["trained_token_share"] < 1 and report["tokens_per_second"] > 0
+    page = (folder / "run" / "report.md").read_text()
+    assert "eval loss, first → last" in page and "layers = 2" in page
+
+
+def test_each_rank_holds_half_of_every_tensor_and_none_whole(whole):
+    for name, (full, part, visible) in whole["partitions"].items():
+        assert part == -(-full // 2) and visible == 0, name
+
+
+def test_resuming_is_exact_to_the_last_bit(whole):
+    assert whole["resumed_at"] == 32
+    assert whole["resumed"]["losses"] == whole["losses"][32:]
+    assert whole["resumed"]["evals"] == whole["evals"][2:]
+    assert whole["same_weights"]
+
+
+def test_one_rank_and_two_give_the_same_curve(whole, single):
+    assert single["losses"] == pytest.approx(whole["losses"], abs=1e-4, rel=1e-3)
+
+
+def test_a_checkpoint_of_two_ranks_is_taken_up_by_one(whole, single):
+    assert single["resumed_at"] == 32
+    assert single["resumed"]["losses"] == pytest.approx(whole["losses"][32:], abs=1e-4, rel=1e-3)
+
+
+def test_not_a_number_changes_nothing_and_ends_with_the_rows_named(whole):
+    bad = whole["bad"]
+    assert bad["same_weights"] and bad["checkpoints"] == 0
+    assert len(bad["warnings"]) == 3 and "rows.jsonl line" in bad["message"]
+
+
+def test_an_adapter_trains_over_a_grown_embedding_and_is_merged(folder, whole):
+    adapter = whole["adapter"]
+    words = Vocabulary(vocabulary.load(folder / "lora" / "tokenizer"))
+    assert adapter["rows"] == vocabulary.rows(words) > 0 and words.control_id("<|im_end|>") is not None
+    assert adapter["frozen"] > 0 and adapter["losses"][-1] < adapter["losses"][0]
+    assert adapter["difference"] < 1e-2
+    assert (folder / "lora" / "model" / "model.safetensors").is_file()
+
+
+def test_the_exported_model_talks_and_stops_by_itself(folder):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(folder / "run" / "model")
+    tokenizer = AutoTokenizer.from_pretrained(folder / "run" / "model")
+    words = Vocabulary(vocabulary.load(folder / "run" / "model"))
+    end, text_end = words.control_id("<|end|>"), words.control_id("<|endoftext|>")
+    assert model.config.eos_token_id == model.generation_config.eos_token_id == [end, text_end]
+    for question, answer in PAIRS:
+        prompt = encode(STARCHAT, start(question), words)
+        rendered = tokenizer.apply_chat_template(
+            [{"role": "user", "content": question}], add_generation_prompt=True, return_dict=True
+        )
+        assert rendered["input_ids"] == list(prompt.ids)
+        import torch
+
+        written = model.generate(torch.tensor([prompt.ids]), max_new_tokens=20, do_sample=False)[0, len(prompt.ids) :].tolist()
+        assert words.decode(written) == f"\n{answer}<|end|>"
+
+
+def test_the_export_is_complete_and_names_its_licences(folder):
+    model = folder / "run" / "model"
+    assert "- MIT: " in (model / "README.md").read_text()
+    assert not list(model.glob("*.bin")) and (model / "chat_template.jinja").is_file()
+    report = json.loads((folder / "run" / "report.json").read_text())
+    assert report["model"]["difference"] < 1e-3
+
+
+def test_a_checkpoint_of_another_model_other_data_or_other_keys_is_refused(single):
+    for message, said in zip(single["refused"], ("another model", "other data", "other keys"), strict=True):
+        assert said in message and "another output folder" in message
