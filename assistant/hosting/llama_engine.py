@@ -16,15 +16,14 @@ from queue import SimpleQueue
 from typing import Any
 
 from assistant.errors import AssistantError
-from assistant.hosting.detokenizer import Detokenizer
 from assistant.hosting.engine import EngineInfo, EngineRequest, Finish, Piece, Sampling
-from assistant.hosting.llama_events import Event, read_event, recover
+from assistant.hosting.llama_events import Event, read_event
 from assistant.hosting.llama_gguf import read_header
 from assistant.hosting.llama_memory import admit
+from assistant.hosting.llama_reply import Reply
 from assistant.hosting.llama_server import Limits, LlamaServer
 from assistant.hosting.llama_vocabulary import Vocabulary, read_vocabulary, unmatched, writable
 from assistant.models.spec import ModelSpec
-from assistant.wire import FinishReason, Usage
 
 BATCH = 64
 """Prompt tokens between two chances to stop."""
@@ -85,11 +84,16 @@ class LlamaEngine:
         """Generate in a thread of its own and hand on what it says; see `Engine.stream`."""
         news: _News = SimpleQueue()
         left = threading.Event()
-        hear = partial(_hear, news, request.stop_ids, lambda: left.is_set() or cancelled())
+        stops = request.stop_ids - self.info.end_ids  # at its own end llama.cpp stops by itself, with a word on the cost
+
+        def enough(event: Event) -> bool:
+            return event.token in stops or left.is_set() or cancelled()
+
+        hear = partial(_hear, news, enough)
         worker = threading.Thread(target=_generate, args=(self.server, _body(request), hear, news), daemon=True)
         worker.start()
         try:
-            yield from _pieces(news, request, self.vocabulary)
+            yield from _pieces(news, Reply(request, self.vocabulary))
         finally:
             left.set()
             worker.join()
@@ -111,42 +115,19 @@ def _generate(server: LlamaServer, body: dict[str, Any], hear: Callable[[dict[st
         news.put(None)
 
 
-def _hear(news: _News, stop_ids: frozenset[int], stopped: Callable[[], bool], raw: dict[str, Any]) -> bool:
+def _hear(news: _News, enough: Callable[[Event], bool], raw: dict[str, Any]) -> bool:
     """Pass an event on; True tells llama.cpp to stop, which it does before the next token or batch."""
     event = read_event(raw)
     news.put(event)
-    return stopped() or (isinstance(event, Event) and event.token in stop_ids)
+    return isinstance(event, AssistantError) or enough(event)
 
 
-def _pieces(news: _News, request: EngineRequest, vocabulary: Vocabulary) -> Iterator[Piece | Finish]:
-    detokenizer = Detokenizer(vocabulary.decode)
-    controls = frozenset(vocabulary.controls.values())
-    reason: FinishReason = "cancelled"
-    cached = done = 0
-    held: tuple[int, ...] = ()  # a control token may turn out to be the model's own end, which is no part of the reply
+def _pieces(news: _News, reply: Reply) -> Iterator[Piece | Finish]:
     while (event := news.get()) is not None:
         if isinstance(event, AssistantError):
             raise event
-        if event.cached is not None:
-            cached = event.cached
-        elif event.stop == "eos" or event.token in request.stop_ids:
-            reason, held = "stop", ()
-            break
-        elif event.stop:
-            reason, done = "length", event.generated
-            break
-        else:
-            ids = (*held, *recover(event, done + len(held), vocabulary))
-            held = ids if event.token in controls else ()
-            if ids and not held:
-                done = event.generated
-                yield Piece(detokenizer.decode(ids), ids)
-    if held:
-        yield Piece(detokenizer.decode(held), held)
-    rest = detokenizer.flush()
-    if rest:
-        yield Piece(rest, ())
-    yield Finish(reason, Usage(len(request.prompt), done, cached))
+        yield from reply.read(event)
+    yield from reply.end()
 
 
 def _body(request: EngineRequest) -> dict[str, Any]:

@@ -24,6 +24,7 @@ class Event:
         brings the last of several tokens.
     generated: how many tokens were generated so far.
     stop: why it ended (`eos`, `limit`), empty while it goes on.
+    drafted, accepted: tokens of the whole reply that were guessed from the prompt, and those that were right; known at its end.
     """
 
     cached: int | None = None
@@ -31,6 +32,8 @@ class Event:
     content: str = ""
     generated: int = 0
     stop: str = ""
+    drafted: int = 0
+    accepted: int = 0
 
 
 def read_event(raw: Mapping[str, Any]) -> Event | AssistantError:
@@ -43,7 +46,9 @@ def read_event(raw: Mapping[str, Any]) -> Event | AssistantError:
     tokens: Sequence[int] = native.get("tokens", ())
     generated = int(native.get("tokens_predicted", 0))
     if native.get("stop"):
-        return Event(generated=generated, stop=str(native.get("stop_type") or "limit"))
+        times = native.get("timings", {})
+        drafted, accepted = int(times.get("draft_n", 0)), int(times.get("draft_n_accepted", 0))
+        return Event(generated=generated, stop=str(native.get("stop_type") or "limit"), drafted=drafted, accepted=accepted)
     return Event(token=tokens[-1] if tokens else None, content=str(native.get("content", "")), generated=generated)
 
 

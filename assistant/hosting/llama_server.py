@@ -128,6 +128,8 @@ def _start(model: Path, limits: Limits, address: str, key: str) -> Native:
     params.cache_ram_mib = limits.cache_mib
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = limits.threads
     params.fit_params = params.warmup = False
+    # Where the text repeats what stands in the prompt, tokens are drafted from there: edits gain, chat loses nothing.
+    params.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE]
     _close_doors(params, address, key)
     try:
         native: Native = xllamacpp.Server(params)

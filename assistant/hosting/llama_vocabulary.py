@@ -52,6 +52,11 @@ class Vocabulary:
         return {piece: token for piece, token in pieces if piece[-1] >= 0x80 and token not in self.special}
 
     @cached_property
+    def control_ids(self) -> frozenset[int]:
+        """The ids of `controls`."""
+        return frozenset(self.controls.values())
+
+    @cached_property
     def missing(self) -> frozenset[int]:
         """Bytes that no token stands for.  SmolLM2 lacks some control characters and unassigned planes; Qwen lacks none."""
         known = {self.piece(token) for token, name in enumerate(self.names) if len(name) <= 2 and token not in self.special}

@@ -1,6 +1,7 @@
 """The llama.cpp engine on a real model: what it streams, when it stops, what it computes again."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -83,6 +84,18 @@ def test_characters_split_over_tokens_come_whole_and_with_all_their_ids(llama):
     ids = [token for piece in pieces for token in piece.ids]
     assert ids == generated[: len(ids)]
     assert len(generated) - len(ids) < 4  # a character that the limit cut in half is left out
+
+
+def test_tokens_drafted_from_the_prompt_are_those_that_one_by_one_would_come(llama):
+    line = "the quick brown fox jumps over the lazy dog near the old mill and runs home to eat\n"
+    request = EngineRequest(tuple(llama.tokenizer.encode(line * 8)), 32, frozenset())
+    _, ids, finish = run(llama, request)
+    slow = []
+    while len(slow) < len(ids):
+        slow.extend(run(llama, replace(request, prompt=(*request.prompt, *slow), max_tokens=1))[1])
+    assert ids == tuple(slow)
+    assert finish.usage.accepted > 0
+    assert finish.usage.accepted <= finish.usage.completion
 
 
 def test_cancel_takes_at_most_two_tokens_and_frees_the_slot(llama):
