@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import platform
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -133,6 +134,11 @@ class Recipe:
     def folder(self) -> Path:
         """The run's folder."""
         return Path(self.output or f"runs/{self.name}")
+
+    @property
+    def local_folder(self) -> Path:
+        """Where this machine keeps packed data and tokenizer, apart from other machines that share the run's folder."""
+        return self.folder if self.nodes == 1 else self.folder / "nodes" / platform.node()
 
 
 def load(recipe: str, overrides: Iterable[str] = ()) -> Recipe:

@@ -56,7 +56,7 @@ def save(engine: Any, recipe: Recipe, words: Vocabulary, folder: Path) -> Saved 
     shutil.rmtree(partial, ignore_errors=True)
     try:
         _write(engine, recipe, weights, partial, words)
-        vocabulary_files(vocabulary.load(folder / "tokenizer"), recipe, partial)
+        vocabulary_files(vocabulary.load(recipe.local_folder / "tokenizer"), recipe, partial)
         saved = _verified(partial, recipe, probe[: recipe.block], before, folder / MODEL)
         _replace(partial, folder / MODEL)
     except OSError as error:

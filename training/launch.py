@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from assistant.errors import AssistantError, StorageError, UsageError, from_code
+from assistant.errors import AssistantError, Cancelled, StorageError, UsageError, from_code
 from training import dataset, prepared, vocabulary
 from training.config import Recipe
 from training.encoding import Vocabulary
@@ -31,7 +31,7 @@ def run(recipe: Recipe) -> None:
     machine = describe(recipe.gpus)
     machine = replace(machine, count=machine.count * recipe.nodes)
     accumulation(recipe, machine.count)
-    folder = recipe.folder
+    folder = recipe.local_folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", timeout=0):
@@ -49,7 +49,7 @@ def run(recipe: Recipe) -> None:
 
 def ready(recipe: Recipe) -> tuple[tuple[str, ...], dict[str, int]]:
     """Read, check, encode and pack the data into the run's folder; gives the notes and licences of the report."""
-    folder = recipe.folder
+    folder = recipe.local_folder
     corpus = dataset.load(recipe, folder / "rejects.jsonl")
     tokenizer = vocabulary.obtain(recipe, corpus)
     vocabulary.save(tokenizer, folder / "tokenizer")
@@ -65,6 +65,7 @@ def ready(recipe: Recipe) -> tuple[tuple[str, ...], dict[str, int]]:
 
 
 def _ranks(recipe: Recipe, machine: Machine, notes: tuple[str, ...], licences: dict[str, int]) -> None:
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -85,6 +86,8 @@ def _ranks(recipe: Recipe, machine: Machine, notes: tuple[str, ...], licences: d
     )
     try:
         elastic_launch(config, main)(Job(recipe, machine, notes, licences))
+    except SignalException as error:
+        raise Cancelled("The run was stopped.", "The same command goes on from the newest checkpoint.") from error
     except ChildFailedError as error:
         raise _failure(failure, error) from error
 

@@ -59,7 +59,7 @@ def main(job: Job) -> None:
 def _work(job: Job) -> None:
     recipe, folder = job.recipe, job.recipe.folder
     _join(job.machine)
-    words = Vocabulary(vocabulary.load(folder / "tokenizer"))
+    words = Vocabulary(vocabulary.load(recipe.local_folder / "tokenizer"))
     run = _ready(job, words)
     done = resume.resume(run.engine, recipe, run.folder, run.train.facts.fingerprint)
     start = _eval_first(run, folder, done)
@@ -106,7 +106,7 @@ def _ready(job: Job, words: Vocabulary) -> trainer.Run:
     wrapped = loss.TrainedLoss(model.build(recipe, vocabulary.rows(words), zero), recipe.loss_chunk)
     engine, *_ = deepspeed.initialize(model=wrapped, config=zero, model_parameters=_groups(wrapped, recipe))
     engine.train()
-    train, test = (prepared.load(folder / "data" / name) for name in ("train", "test"))
+    train, test = (prepared.load(recipe.local_folder / "data" / name) for name in ("train", "test"))
     padding = words.control_id(vocabulary.END_OF_TEXT) or 0
     return trainer.Run(recipe, engine, train, test, plan(recipe, len(train)), folder / "checkpoints", padding)
 
