@@ -44,6 +44,10 @@ class FewShotTemplate:
         bar = self._bar(conversation)
         return tuple(f"\n{bar} {title}" for title in _TITLES.values())
 
+    def reply_opening(self, conversation: Conversation) -> str:
+        """None: the prompt ends where the content begins."""
+        return ""
+
     def _bar(self, conversation: Conversation) -> str:
         everything = (*self.examples, conversation)
         lines = (line for one in everything for message in one.messages for line in message.content.split("\n"))

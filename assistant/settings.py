@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import platformdirs
 
@@ -19,6 +19,9 @@ from assistant.errors import SettingsError, StorageError
 
 Quantization = Literal["none", "bnb-8bit", "bnb-4bit", "int8"]
 QUANTIZATIONS: tuple[str, ...] = get_args(Quantization)
+
+Dtype = Literal["auto", "float32", "bfloat16"]
+DTYPES: tuple[str, ...] = get_args(Dtype)
 
 _APP = "starchat-assistant"
 
@@ -29,6 +32,7 @@ class Settings:
 
     model: a catalogue name, a folder, a GGUF file, a hub id (`owner/name`) or a URL.
     quantization: how weights are held by the torch engine.
+    dtype: what the torch engine computes in; `auto` is bfloat16.
     device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
     endpoint: base URL of an OpenAI-compatible server that is to be used instead of a local model.
     threads: CPU threads of the engine; None leaves one core free.
@@ -37,6 +41,7 @@ class Settings:
 
     model: str | None = None
     quantization: Quantization | None = None
+    dtype: Dtype | None = None
     device: str | None = None
     endpoint: str | None = None
     api_key: str | None = None
@@ -48,6 +53,7 @@ class Settings:
 _ENVIRONMENT = {
     "STARCHAT_MODEL": "model",
     "STARCHAT_QUANTIZATION": "quantization",
+    "STARCHAT_DTYPE": "dtype",
     "STARCHAT_DEVICE": "device",
     "STARCHAT_ENDPOINT": "endpoint",
     "STARCHAT_API_KEY": "api_key",
@@ -55,6 +61,9 @@ _ENVIRONMENT = {
     "STARCHAT_IDLE_MINUTES": "idle_minutes",
     "STARCHAT_FEW_SHOT": "few_shot",
 }
+
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {"quantization": QUANTIZATIONS, "dtype": DTYPES}
 
 
 def load(flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
@@ -133,10 +142,10 @@ def _merge(settings: Settings, given: Mapping[str, Any], origin: str) -> Setting
 
 
 def _checked(key: str, value: object, origin: str) -> Any:  # noqa: ANN401 - the type depends on the key
-    if key == "quantization":
-        if value not in QUANTIZATIONS:
-            raise SettingsError(f"{origin} sets quantization to {value!r}.", f"Use one of {', '.join(QUANTIZATIONS)}.")
-        return cast(Quantization, value)
+    if key in _CHOICES:
+        if value not in _CHOICES[key]:
+            raise SettingsError(f"{origin} sets {key} to {value!r}.", f"Use one of {', '.join(_CHOICES[key])}.")
+        return value
     if key in ("threads", "idle_minutes"):
         return _number(key, value, origin)
     if not isinstance(value, str) or not value.strip():

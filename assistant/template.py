@@ -60,12 +60,14 @@ class Encoded:
     ids, trained: the same length; `trained[i]` says whether training computes a loss on `ids[i]`.
     stop_ids: ids that end the assistant's reply.
     stop_texts: texts that end it, for templates whose turns are not marked by control tokens.
+    opening: text that the template puts between what invites a reply and its content; a reply begins with it by form.
     """
 
     ids: tuple[int, ...]
     trained: tuple[bool, ...]
     stop_ids: frozenset[int] = frozenset()
     stop_texts: tuple[str, ...] = ()
+    opening: str = ""
 
 
 class Template(Protocol):
@@ -89,6 +91,10 @@ class Template(Protocol):
 
     def stop_texts(self, conversation: Conversation) -> tuple[str, ...]:
         """Texts at which the reply is over; empty where control tokens end it."""
+        ...
+
+    def reply_opening(self, conversation: Conversation) -> str:
+        """What a reply begins with before its content, such as StarChat's newline after `<|assistant|>`."""
         ...
 
 
@@ -125,6 +131,13 @@ class ChatTemplate:
     def stop_texts(self, conversation: Conversation) -> tuple[str, ...]:
         """None: control tokens end the reply."""
         return ()
+
+    def reply_opening(self, conversation: Conversation) -> str:
+        """What stands before the assistant's content in closed turns, and not in the prompt."""
+        if conversation.continues_assistant and conversation.messages[-1].content:
+            return ""
+        rest = self.opening["assistant"][len(self.prompt) :]
+        return "".join(segment.text for segment in rest if isinstance(segment, Text))
 
     def _turn(self, message: Message) -> Iterator[Segment]:
         yield from self._content(message)
@@ -179,7 +192,8 @@ def encode(template: Template, conversation: Conversation, tokenizer: Tokenizer,
         new = [_control(tokenizer, segment.name)] if isinstance(segment, Control) else tokenizer.encode(segment.text)
         ids.extend(new)
         trained.extend([segment.trained] * len(new))
-    return Encoded(tuple(ids), tuple(trained), stop_ids(template, tokenizer), template.stop_texts(conversation))
+    opening = template.reply_opening(conversation) if generate else ""
+    return Encoded(tuple(ids), tuple(trained), stop_ids(template, tokenizer), template.stop_texts(conversation), opening)
 
 
 def stop_ids(template: Template, tokenizer: Tokenizer) -> frozenset[int]:

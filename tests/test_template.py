@@ -101,6 +101,18 @@ def test_generation_continues_what_training_saw(name: str, conversation: Convers
         assert whole[: len(asked)] == asked
 
 
+@pytest.mark.parametrize(("name", "opening"), [("starchat", "\n"), ("chatml", "")])
+def test_what_a_reply_begins_with_is_no_part_of_it(name: str, opening: str) -> None:
+    """A reply that comes back as history has the ids with which it was generated."""
+    tokenizer, template = TOKENIZERS[name], TEMPLATES[name]
+    asked = encode(template, start("Hi"), tokenizer)
+    assert asked.opening == opening
+    assert encode(template, start("Hi").then("assistant", "He"), tokenizer).opening == ""
+    generated = (*asked.ids, *tokenizer.encode(f"{opening}Hello"))
+    history = encode(template, start("Hi").then("assistant", "Hello").then("user", "Bye"), tokenizer).ids
+    assert history[: len(generated)] == generated
+
+
 def test_every_end_token_stops() -> None:
     tokenizer = TOKENIZERS["starchat"]
     encoded = encode(STARCHAT, start("Hi"), tokenizer)

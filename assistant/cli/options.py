@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from assistant.errors import UsageError
-from assistant.settings import QUANTIZATIONS, Settings, load
+from assistant.settings import DTYPES, QUANTIZATIONS, Settings, load
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -14,6 +14,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument("-m", "--model", help="a catalogue name, a folder, a GGUF file, a hub id (owner/name) or a URL")
     group.add_argument("--quantization", choices=QUANTIZATIONS, help="how the torch engine holds the weights")
+    group.add_argument("--dtype", choices=DTYPES, help="what the torch engine computes in; auto is bfloat16")
     group.add_argument("--device", help="auto, cpu, cuda, cuda:1 or mps")
     group.add_argument("--endpoint", metavar="URL", help="an OpenAI-compatible server to use instead of a local model")
     group.add_argument("--few-shot", metavar="FILE", help="example dialogues for a base model")
@@ -36,7 +37,7 @@ def settings_from(options: argparse.Namespace) -> Settings:
     Raises:
         SettingsError: the settings file or an environment variable cannot be understood.
     """
-    keys = ("model", "quantization", "device", "endpoint", "few_shot")
+    keys = ("model", "quantization", "dtype", "device", "endpoint", "few_shot")
     return load({key: getattr(options, key) for key in keys})
 
 

@@ -88,7 +88,7 @@ async def _steps(host: ModelHost, call: Call, ticket: Ticket) -> AsyncIterator[S
     while loaded is None:
         yield Wait("loading", progress=host.progress)
         loaded = await host.loaded(SIGN_OF_LIFE / 4)
-    request, stops = await asyncio.get_running_loop().run_in_executor(host.encoder, _prepare, loaded, call)
+    request, stops, opening = await asyncio.get_running_loop().run_in_executor(host.encoder, _prepare, loaded, call)
     async for ahead in host.scheduler.turn(ticket, SIGN_OF_LIFE):
         yield Wait("queued", ahead=ahead)
     yield Wait("reading")
@@ -100,12 +100,14 @@ async def _steps(host: ModelHost, call: Call, ticket: Ticket) -> AsyncIterator[S
         elif isinstance(item, Finish):
             yield item
         elif item.text:
+            text = item.text.removeprefix(opening) if state == "reading" else item.text
             state = "writing"
-            yield Text(item.text)
+            if text:
+                yield Text(text)
 
 
-def _prepare(loaded: Loaded, call: Call) -> tuple[EngineRequest, tuple[str, ...]]:
-    """The engine's request, clamped to the window, and the texts that end the reply."""
+def _prepare(loaded: Loaded, call: Call) -> tuple[EngineRequest, tuple[str, ...], str]:
+    """The engine's request, clamped to the window; the texts that end the reply; and what it begins with by form."""
     encoded = _encode(loaded, call.source)
     info = loaded.engine.info
     room = info.context_length - len(encoded.ids)
@@ -122,7 +124,7 @@ def _prepare(loaded: Loaded, call: Call) -> tuple[EngineRequest, tuple[str, ...]
         sampling=call.sampling,
         prediction=prediction[: info.context_length],
     )
-    return request, encoded.stop_texts + call.stops
+    return request, encoded.stop_texts + call.stops, encoded.opening
 
 
 def _encode(loaded: Loaded, source: Source) -> Encoded:

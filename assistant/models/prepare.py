@@ -132,8 +132,8 @@ def _warn(warnings: tuple[str, ...], report: Report) -> None:
 
 
 def _tuned(spec: ModelSpec, settings: Settings) -> ModelSpec:
-    """With the threads and the few-shot file that the settings ask for."""
-    spec = replace(spec, threads=settings.threads)
+    """With the threads, the dtype and the few-shot file that the settings ask for."""
+    spec = replace(spec, threads=settings.threads, dtype=settings.dtype or spec.dtype)
     if settings.few_shot:
         return replace(spec, template="few-shot", few_shot=_existing(settings.few_shot))
     return spec

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assistant.errors import ModelError
-from assistant.settings import Quantization
+from assistant.settings import Dtype, Quantization
 
 Format = Literal["gguf", "safetensors", "scripted"]
 
@@ -35,7 +35,7 @@ class ModelSpec:
     few_shot: Path | None = None
     quantization: Quantization = "none"
     device: str = "auto"
-    dtype: str = "auto"
+    dtype: Dtype = "auto"
     threads: int | None = None
     context_length: int | None = None
 
