@@ -14,7 +14,7 @@ from assistant.errors import AssistantError, Cancelled, StorageError, UsageError
 from training import dataset, prepared, vocabulary
 from training.config import Recipe
 from training.encoding import Vocabulary
-from training.machine import Machine, describe, is_imagined
+from training.machine import Machine, describe, disk_free_gib, is_imagined
 from training.zero_config import accumulation
 
 
@@ -25,7 +25,7 @@ def run(recipe: Recipe) -> None:
         StorageError: the output folder is in use or cannot be written.
         AssistantError: whatever stopped a rank, as the rank said it.
     """
-    recipe = _with_hostfile(recipe)
+    recipe = with_hostfile(recipe)
     if is_imagined(recipe.gpus):
         raise UsageError(f"gpus={recipe.gpus} describes a machine for a plan.", "Add --plan, or use gpus=auto.")
     machine = describe(recipe.gpus)
@@ -36,6 +36,7 @@ def run(recipe: Recipe) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", timeout=0):
             notes, licences = ready(recipe)
+            _room(recipe)
             _ranks(recipe, machine, notes, licences)
     except Timeout as error:
         raise StorageError(
@@ -62,6 +63,20 @@ def ready(recipe: Recipe) -> tuple[tuple[str, ...], dict[str, int]]:
         notes.append(f"{len(rejects)} rows or parts of rows were not used; they are listed in {folder / 'rejects.jsonl'}")
     sys.stderr.writelines(f"{note}\n" for note in notes)
     return tuple(notes), dict(corpus.licences)
+
+
+def _room(recipe: Recipe) -> None:
+    """Refuse what the disk cannot hold; memory is judged by a formula, and so only warned of."""
+    from training import plan
+
+    made = plan.make(recipe)
+    free = disk_free_gib(recipe.folder)
+    if made.disk_gib > free and not (recipe.folder / "checkpoints").exists():
+        raise StorageError(
+            f"The run needs {made.disk_gib:.1f} GiB of disk, {free:.1f} are free.",
+            "Use keep=1, or output=FOLDER on another disk.",
+        )
+    sys.stderr.writelines(f"! {problem}\n" for problem in made.problems)
 
 
 def _ranks(recipe: Recipe, machine: Machine, notes: tuple[str, ...], licences: dict[str, int]) -> None:
@@ -115,7 +130,7 @@ def _environment(recipe: Recipe, machine: Machine) -> None:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
 
 
-def _with_hostfile(recipe: Recipe) -> Recipe:
+def with_hostfile(recipe: Recipe) -> Recipe:
     """The recipe with nodes and meeting place taken from its hostfile, in DeepSpeed's form: `name slots=8` a line."""
     if not recipe.hostfile:
         return recipe

@@ -12,12 +12,12 @@ import warnings
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
 
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, OutOfMemory
 from training import export, loss, model, prepared, report, resume, shapes, trainer, vocabulary
 from training.config import Recipe
 from training.encoding import Vocabulary
@@ -47,13 +47,21 @@ def main(job: Job) -> None:
     try:
         _work(job)
     except AssistantError as error:
-        path = job.recipe.folder / FAILURE
-        path.write_text(json.dumps({"code": error.code, "message": error.message, "remedy": error.remedy}), encoding="utf-8")
-        sys.stderr.flush()
-        os._exit(1)
+        _leave(job, error)
+    except torch.OutOfMemoryError as error:
+        message = f"The memory of the GPU is full: {str(error).splitlines()[0][:160]}."
+        _leave(job, OutOfMemory(message, "`--plan` says which keys make it fit."))
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _leave(job: Job, error: AssistantError) -> NoReturn:
+    """End this rank at once: the others may be waiting in a collective that will never be complete."""
+    said = {"code": error.code, "message": error.message, "remedy": error.remedy}
+    (job.recipe.folder / FAILURE).write_text(json.dumps(said), encoding="utf-8")
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _work(job: Job) -> None:

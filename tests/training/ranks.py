@@ -6,7 +6,9 @@ up by it, but not by another model or with other data.
 """
 
 import json
+import resource
 import shutil
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ import torch
 import torch.distributed as dist
 
 from assistant.errors import AssistantError, InputError
-from training import config, export, launch, resume, trainer, vocabulary, worker
+from training import checkpoints, config, export, launch, resume, trainer, vocabulary, worker
 from training.encoding import Vocabulary
 from training.machine import describe
 
@@ -49,6 +51,7 @@ def whole(job, folder):
     found["resumed_at"] = resume.resume(again.engine, again.recipe, again.folder, again.train.facts.fingerprint)
     found["resumed"] = curve(again, found["resumed_at"])
     found["same_weights"] = all(torch.equal(one, other) for one, other in zip(last, weights(again), strict=True))
+    found["disk"] = full_disk(again, folder / "disk")
     found["bad"] = bad_numbers(job, words, folder)
     found["adapter"] = adapter(job, words, folder)
     return found
@@ -100,6 +103,21 @@ def weights(run):
     from training import zero_state
 
     return [one.clone() for kind in zero_state.KINDS for one in zero_state.slices(run.engine, kind).values()]
+
+
+def full_disk(run, folder):
+    """The second rank may write only 1,000 bytes a file: that checkpoint is given up, the one before stays, the next is whole."""
+    facts = run.train.facts.fingerprint
+    resume.save(run.engine, run.recipe, folder, 1, facts)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if dist.get_rank() == 1:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    problem = resume.save(run.engine, run.recipe, folder, 2, facts)
+    left = sorted(path.name for path in folder.iterdir())
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    again = resume.save(run.engine, run.recipe, folder, 3, facts)
+    return {"problem": str(problem), "left": left, "again": again is None, "newest": checkpoints.newest(folder)[1].step}
 
 
 def bad_numbers(job, words, folder):

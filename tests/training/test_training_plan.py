@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from filelock import FileLock
 
-from training import config, plan
+from assistant.errors import UsageError
+from training import config, launch, plan
 from training.cli import dry, main
 from training.schedule import learning_rate
 from training.schedule import plan as course
@@ -40,8 +42,8 @@ def test_what_does_not_fit_says_which_keys_make_it_fit():
 
 
 def test_hopeless_machines_are_told_so(capsys):
-    assert main(["starchat-alpha", "--plan", "gpus=1xL4"]) == 5
-    assert "!" in capsys.readouterr().out
+    assert main(["starchat-alpha", "--plan", "gpus=1xL4"]) == 0
+    assert "! A rank needs" in capsys.readouterr().out
 
 
 def test_without_arguments_it_explains_itself_and_plans_for_this_machine():
@@ -67,6 +69,20 @@ def test_mistakes_are_one_clear_line(arguments, said, capsys, tmp_path):
     assert main([*arguments, *([f"output={tmp_path}"] if arguments[0] == "tiny" else [])]) != 0
     error = capsys.readouterr().err
     assert said in error and len(error.strip().splitlines()) == 1
+
+
+def test_an_output_folder_in_use_is_refused(tmp_path, capsys):
+    with FileLock(tmp_path / ".lock"):
+        assert main(["tiny", f"output={tmp_path}"]) == 7
+    assert "in use" in capsys.readouterr().err
+
+
+def test_a_hostfile_names_the_machines_and_where_they_meet(tmp_path):
+    (tmp_path / "hosts").write_text("# ours\nnode-a slots=8\nnode-b slots=8\n")
+    found = launch.with_hostfile(config.load("starchat-alpha", [f"hostfile={tmp_path / 'hosts'}"]))
+    assert found.nodes == 2 and found.rendezvous == "node-a:29500"
+    with pytest.raises(UsageError, match="cannot be read"):
+        launch.with_hostfile(config.load("starchat-alpha", ["hostfile=nowhere"]))
 
 
 def test_inspect_shows_text_ids_and_what_is_trained(capsys, monkeypatch):

@@ -135,6 +135,12 @@ def test_a_checkpoint_of_two_ranks_is_taken_up_by_one(whole, single):
     assert single["resumed"]["losses"] == pytest.approx(whole["losses"][32:], abs=1e-4, rel=1e-3)
 
 
+def test_a_full_disk_on_one_rank_costs_that_checkpoint_and_nothing_else(whole):
+    disk = whole["disk"]
+    assert "could not be written" in disk["problem"] and disk["left"] == ["step-00000001"]
+    assert disk["again"] and disk["newest"] == 3
+
+
 def test_not_a_number_changes_nothing_and_ends_with_the_rows_named(whole):
     bad = whole["bad"]
     assert bad["same_weights"] and bad["checkpoints"] == 0
