@@ -26,6 +26,9 @@ def main(arguments: Sequence[str]) -> int:
     except AssistantError as error:
         sys.stderr.write(f"training: {error}\n")
         return error.exit_code
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"training: The package {error.name} is missing. Install the extra: pip install -e '.[train]'\n")
+        return UsageError.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("training: stopped; the same command goes on from the newest checkpoint.\n")
         return 130

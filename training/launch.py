@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -25,6 +26,8 @@ def run(recipe: Recipe) -> None:
         StorageError: the output folder is in use or cannot be written.
         AssistantError: whatever stopped a rank, as the rank said it.
     """
+    if find_spec("deepspeed") is None:
+        raise UsageError("Training needs DeepSpeed, which is not installed.", "Install the extra: pip install -e '.[train]'")
     recipe = with_hostfile(recipe)
     if is_imagined(recipe.gpus):
         raise UsageError(f"gpus={recipe.gpus} describes a machine for a plan.", "Add --plan, or use gpus=auto.")

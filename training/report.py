@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +88,12 @@ def _page(recipe: Recipe, numbers: dict[str, Any], outcome: Outcome, *, plotted:
 def _plot(folder: Path, name: str, steps: Sequence[Step], first: float | None) -> bool:
     """Draw the losses; False where matplotlib is not installed or nothing was measured."""
     try:
-        from matplotlib.figure import Figure
+        figure = import_module("matplotlib.figure").Figure(figsize=(8, 4.5), layout="constrained")
     except ImportError:
         return False
     drawn = [step for step in steps if math.isfinite(step.loss)]
     if not drawn:
         return False
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.plot([step.step for step in drawn], [step.loss for step in drawn], linewidth=1, label="train")
     measured = [(step.step, step.eval_loss) for step in drawn if step.eval_loss is not None]

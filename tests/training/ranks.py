@@ -106,7 +106,7 @@ def weights(run):
 
 
 def full_disk(run, folder):
-    """The second rank may write only 1,000 bytes a file: that checkpoint is given up, the one before stays, the next is whole."""
+    """The second rank may write only 1,000 bytes a file: that checkpoint is given up, older and newer ones are whole."""
     facts = run.train.facts.fingerprint
     resume.save(run.engine, run.recipe, folder, 1, facts)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
