@@ -25,7 +25,7 @@ _MFU_ELSE = 0.35
 _CPU_TFLOPS = 0.02
 # Context, kernels and fragmentation that no formula sees.
 _OVERHEAD_GIB, _FRAGMENTATION = 1.5, 1.05
-_PACKING = 0.97
+_PACKING = 0.99
 
 
 @dataclass(frozen=True, slots=True)

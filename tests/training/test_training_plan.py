@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from filelock import FileLock
@@ -32,6 +33,12 @@ def test_the_plan_of_starchat_alpha_agrees_with_what_is_published():
     assert 190 <= made.steps <= 205
     assert 28 <= made.minutes <= 51
     assert made.checkpoint_gib == pytest.approx(12 * made.parameters / 2**30)
+
+
+@pytest.mark.parametrize("gpus", ["8xA100-80GB", "8xH100-80GB"])
+def test_the_page_of_plans_says_what_the_command_says(gpus):
+    page = (Path(__file__).parents[2] / "docs" / "training-plans.md").read_text(encoding="utf-8")
+    assert plan.text(plan.make(config.load("starchat-alpha", [f"gpus={gpus}"]))) in page
 
 
 def test_what_does_not_fit_says_which_keys_make_it_fit():

@@ -2,6 +2,8 @@
 
 import json
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from training.encoding import Vocabulary
 
 pytest.importorskip("deepspeed", reason="the extra `train` is not installed")
 
+SEED = int(os.environ.get("STARCHAT_SEED", "20"))
 RANKS = Path(__file__).with_name("ranks.py")
 SMALL = (
     *("layers=2", "width=64", "heads=2", "vocab=300", "block=64", "global_batch=4", "micro_batch=1", "max_steps=48"),
@@ -188,3 +191,22 @@ def test_the_export_is_complete_and_names_its_licences(folder):
 def test_a_checkpoint_of_another_model_other_data_or_other_keys_is_refused(single):
     for message, said in zip(single["refused"], ("another model", "other data", "other keys"), strict=True):
         assert said in message and "another output folder" in message
+
+
+@pytest.mark.soak
+def test_ten_kills_at_random_points_leave_the_uninterrupted_curve(folder, whole, tmp_path):
+    random_ = random.Random(SEED)
+    shutil.copy(folder / "rows.jsonl", tmp_path / "rows.jsonl")
+    for _ in range(10):
+        with subprocess.Popen(command(tmp_path), stderr=subprocess.DEVNULL, env=ENVIRONMENT, start_new_session=True) as process:
+            begun = len(trainer.read(tmp_path / "run" / "metrics.jsonl", 99))
+            wanted = begun + random_.randint(0, 6)
+            while process.poll() is None and len(trainer.read(tmp_path / "run" / "metrics.jsonl", 99)) < min(wanted, 47):
+                time.sleep(0.01)
+            time.sleep(random_.uniform(0, 0.3))
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        time.sleep(1.5)
+    done = subprocess.run(command(tmp_path), capture_output=True, text=True, env=ENVIRONMENT, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert [one.loss for one in trainer.read(tmp_path / "run" / "metrics.jsonl", 99)] == whole["losses"]
