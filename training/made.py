@@ -38,9 +38,9 @@ _WHY = ("Why does that work?", "Can you explain it?", "What does `{}` give?")
 
 
 def dialogues(split: Literal["train", "test"]) -> Iterator[dict[str, Any]]:
-    """Rows in `messages` form, always the same ones; `group` keeps tasks of one wording on one side of the split."""
+    """Rows in `messages` form, always the same ones; test dialogues are new mixtures of the same tasks and wordings."""
     random_ = random.Random(f"dialogues {split}")
-    for number in range(400 if split == "train" else 40):
+    for number in range(3000 if split == "train" else 40):
         task = random_.choice(sorted(_TASKS))
         yield {
             "messages": _messages(task, random_),

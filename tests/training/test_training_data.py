@@ -142,7 +142,7 @@ def test_sources_are_mixed_by_weight_and_filtered(tmp_path):
 def test_made_dialogues_serve_where_no_data_is_named(monkeypatch):
     monkeypatch.delenv("STARCHAT_DATA", raising=False)
     corpus = dataset.load(config.load("tiny"))
-    assert len(corpus.train) == 400 and len(corpus.test) == 40 and "made by the recipe" in corpus.notes[0]
+    assert len(corpus.train) == 2400 and len(corpus.test) == 40 and "made by the recipe" in corpus.notes[0]
     assert set(corpus.licences) == {"Apache-2.0"}
 
 
