@@ -6,7 +6,6 @@ again where a prompt begins alike.  The prompt is computed in small batches, sin
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from assistant.hosting.llama_memory import admit
 from assistant.hosting.llama_reply import Reply
 from assistant.hosting.llama_server import Limits, LlamaServer
 from assistant.hosting.llama_vocabulary import Vocabulary, read_vocabulary, unmatched, writable
+from assistant.models.hardware import probe
 from assistant.models.spec import ModelSpec
 
 BATCH = 64
@@ -42,7 +42,7 @@ def open(spec: ModelSpec, report: Callable[[float], None]) -> LlamaEngine:
     vocabulary = read_vocabulary(header.metadata, spec.name)
     budget = admit(header, spec)
     _read_ahead(spec.path, header.file_bytes, report)
-    threads = spec.threads or max(1, (os.cpu_count() or 2) - 1)
+    threads = spec.threads or _threads(probe().cores)
     server = LlamaServer(spec.path, Limits(budget.context_length, threads, BATCH, budget.cache_mib))
     report(1.0)
     description = f"llama.cpp, {header.quantization}, CPU, {threads} thread{'s' if threads > 1 else ''}"
@@ -149,6 +149,11 @@ def _sampling(sampling: Sampling) -> dict[str, Any]:
         return {"samplers": ["top_k"], "top_k": 1, "temperature": 0.0}
     seed = {} if sampling.seed is None else {"seed": sampling.seed % 0xFFFFFFFF}
     return {"samplers": ["temperature", "top_p"], "temperature": sampling.temperature, "top_p": sampling.top_p, **seed}
+
+
+def _threads(cores: int) -> int:
+    """One core is left to the editor, but two threads are twice as quick as one, so two cores are both used."""
+    return min(cores, max(2, cores - 1))
 
 
 def _read_ahead(path: Path, size: int, report: Callable[[float], None]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from assistant.conversation import start
 from assistant.errors import ContextOverflow
 from assistant.hosting.engine import EngineRequest, Finish, Piece, Sampling
-from assistant.hosting.llama_engine import BATCH
+from assistant.hosting.llama_engine import BATCH, _threads
 from assistant.template import CHATML, encode
 
 pytestmark = pytest.mark.timeout(120)
@@ -148,6 +148,11 @@ def test_a_prompt_past_the_window_is_refused_and_the_engine_stays_usable(llama):
     with pytest.raises(ContextOverflow):
         run(llama, EngineRequest((504,) * (llama.info.context_length + 1), 1, frozenset()))
     assert run(llama, ask(llama, "Hello.", 1))[2].reason == "length"
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2), (3, 2), (4, 3), (64, 63)])
+def test_a_core_is_left_free_where_there_are_more_than_two(cores, threads):
+    assert _threads(cores) == threads
 
 
 def test_info_says_what_is_true(llama, smollm2):
