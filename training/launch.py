@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,21 +36,13 @@ def run(recipe: Recipe) -> None:
     machine = describe(recipe.gpus)
     machine = replace(machine, count=machine.count * recipe.nodes)
     accumulation(recipe, machine.count)
-    folder = recipe.local_folder
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock", timeout=0):
+    with _alone(recipe.local_folder):
+        try:
             notes, licences = ready(recipe)
-            _room(recipe)
-            _ranks(recipe, machine, notes, licences)
-    except Timeout as error:
-        raise StorageError(
-            f"The output folder {folder} is in use by another run.", "Wait for it, or set output=FOLDER."
-        ) from error
-    except OSError as error:
-        raise StorageError(
-            f"The output folder {folder} cannot be used: {error}.", "Check its permissions and space."
-        ) from error
+        except OSError as error:
+            raise _unusable(recipe.local_folder, error) from error
+        _room(recipe)
+        _ranks(recipe, machine, notes, licences)
 
 
 def ready(recipe: Recipe) -> tuple[tuple[str, ...], dict[str, int]]:
@@ -66,6 +60,29 @@ def ready(recipe: Recipe) -> tuple[tuple[str, ...], dict[str, int]]:
         notes.append(f"{len(rejects)} rows or parts of rows were not used; they are listed in {folder / 'rejects.jsonl'}")
     sys.stderr.writelines(f"{note}\n" for note in notes)
     return tuple(notes), dict(corpus.licences)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder, so that no second run writes to it."""
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise StorageError(
+            f"The output folder {folder} is in use by another run.", "Wait for it, or set output=FOLDER."
+        ) from error
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _unusable(folder: Path, error: OSError) -> StorageError:
+    return StorageError(f"The output folder {folder} cannot be used: {error}.", "Check its permissions and space.")
 
 
 def _room(recipe: Recipe) -> None:

@@ -33,12 +33,16 @@ def test_every_recipe_loads_and_every_key_is_documented(name):
         ("warmup=1", "below 1"),
         ("learning_rate=nan", "learning_rate"),
         ("nodes=2", "rendezvous"),
+        ("gpus=cpu:2 offload=all", "offload"),
+        ("gpus=cpu attention=flash_attention_2", "GPU"),
+        ("adapter=qlora offload=optimizer", "qlora"),
+        ("base= adapter=lora", "layers"),
         ("dry", "key=value"),
     ],
 )
 def test_wrong_overrides_are_refused_by_name(override, said):
     with pytest.raises(UsageError) as caught:
-        config.load("starchat-alpha", [override])
+        config.load("starchat-alpha", override.split())
     assert said in str(caught.value)
 
 

@@ -82,6 +82,9 @@ def test_an_output_folder_in_use_is_refused(tmp_path, capsys):
     with FileLock(tmp_path / ".lock"):
         assert main(["tiny", f"output={tmp_path}"]) == 7
     assert "in use" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert main(["tiny", f"output={tmp_path / 'file' / 'inside'}"]) == 7
+    assert "cannot be used" in capsys.readouterr().err
 
 
 def test_a_hostfile_names_the_machines_and_where_they_meet(tmp_path):
