@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from assistant import __version__
+from assistant.errors import StorageError
 from assistant.settings import home, hosts_folder
 from assistant.wire import PROTOCOL
 
@@ -89,13 +90,25 @@ def known_keys() -> list[str]:
 
 
 def replace_private(path: Path, text: str) -> None:
-    """Write `text` to a host's file in one step, with access for its owner alone."""
+    """Write `text` to a host's file in one step, with access for its owner alone.
+
+    Raises:
+        StorageError: the disk is full, or the folder cannot be written to; nothing half written is left.
+    """
     hosts_folder()
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    draft.replace(path)
+    try:
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        draft.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise StorageError(
+            f"{path} cannot be written: {error.strerror}.",
+            "Free some disk space and check the folder's permissions, or set STARCHAT_HOME to another folder.",
+        ) from error
 
 
 @cache

@@ -7,6 +7,7 @@ Settings are read from the user's own folders only, never from a workspace.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -24,6 +25,7 @@ Dtype = Literal["auto", "float32", "bfloat16"]
 DTYPES: tuple[str, ...] = get_args(Dtype)
 
 _APP = "starchat-assistant"
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,10 @@ def _checked(key: str, value: object, origin: str) -> Any:  # noqa: ANN401 - the
         return value
     if key in ("threads", "idle_minutes"):
         return _number(key, value, origin)
+    if key == "device" and not (isinstance(value, str) and _DEVICE.fullmatch(value)):
+        raise SettingsError(
+            f"{origin} sets device to {value!r}.", "Use auto, cpu, cuda, cuda:1 (with the GPU's number) or mps."
+        )
     if not isinstance(value, str) or not value.strip():
         raise SettingsError(f"{origin} sets {key} to {value!r}.", "It must be text.")
     return value

@@ -40,6 +40,9 @@ def test_flag_before_environment_before_file(own_home: Path) -> None:
         ("idle_minutes = -1", "at least 0"),
         ("idle_minutes = nan", "at least 0"),
         ("model = 7", "must be text"),
+        ('device = "banana"', "cuda:1"),
+        ('device = "cuda:"', "cuda:1"),
+        ("device = 1", "cuda:1"),
         ('model = ""', "must be text"),
     ],
 )

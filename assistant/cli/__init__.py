@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from assistant import __version__
+from assistant.cli.terminal import printable
 from assistant.errors import AssistantError, Cancelled
 
 _COMMANDS = ("ask", "fix", "models", "hosts", "doctor")
@@ -58,7 +59,8 @@ def _parser() -> argparse.ArgumentParser:
 def _report(error: AssistantError, *, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
-    print(f"assistant: {error}", file=sys.stderr)
+    line = " ".join(str(error).splitlines())  # file names may hold line ends, and what a terminal would obey
+    print(f"assistant: {printable(line)}", file=sys.stderr)
     return error.exit_code
 
 

@@ -74,6 +74,7 @@ def _folders() -> Iterator[Finding]:
     cache = settings.model_cache()
     yield "settings", _with_state(settings.settings_file())
     yield "state", _with_state(settings.home())
+    yield "logs", f"{settings.home() / 'hosts' / '*.log'} (no content of what is asked)"
     yield "models", f"{cache} ({size_text(free_bytes(cache))} free)"
 
 

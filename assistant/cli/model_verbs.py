@@ -118,5 +118,6 @@ def _installed(name: str) -> receipts.Receipt:
     entry = find(name)
     receipt = receipts.installed(entry.name if entry else name)
     if receipt is None:
+        _pullable(name)  # a name that nobody knows is an error of its own
         raise ModelError(f"{name} is not installed, or a part of it is missing.", f"Get it: assistant models pull {name}.")
     return receipt

@@ -28,7 +28,9 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--json", action="store_true", help="print exactly one JSON object")
     group.add_argument("--show-context", action="store_true", help="print what the model is shown, and ask nothing")
     group.add_argument("--max-tokens", type=_positive, metavar="N", help="the longest reply, in tokens")
-    group.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0, the default, takes the likeliest token")
+    group.add_argument(
+        "--temperature", type=_temperature, default=0.0, metavar="T", help="0 to 2; 0, the default, takes the likeliest token"
+    )
 
 
 def settings_from(options: argparse.Namespace) -> Settings:
@@ -65,3 +67,13 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
+
+
+def _temperature(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 2:  # the range of the OpenAI API; false for NaN as well
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 2")
+    return value

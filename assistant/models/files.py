@@ -43,8 +43,11 @@ def write_text(path: Path, text: str) -> None:
     with storage_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        part.write_text(text, encoding="utf-8")
-        publish(part, path)
+        try:
+            part.write_text(text, encoding="utf-8")
+            publish(part, path)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def free_bytes(folder: Path) -> int:
@@ -84,7 +87,7 @@ def storage_errors(folder: Path) -> Iterator[None]:
                 f"{error.filename or folder} may not be written or read: {error.strerror}.",
                 "Check the permissions of the folder, or set STARCHAT_CACHE to one of your own.",
             ) from error
-        if error.errno in {errno.EIO, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}:
+        if error.errno in {errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}:
             raise StorageError(
                 f"{error.filename or folder} cannot be used: {error.strerror}.", "Check the disk and the folder."
             ) from error

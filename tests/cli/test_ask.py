@@ -119,6 +119,8 @@ def test_each_mistake_is_one_line_with_its_exit_code(run: Callable, script: Call
         (("ask", "Hi", "-f", "long.py", "-m", model), 3, "window holds 8,192"),
         (("ask", "Hi", "-m", "no-such-model"), 5, "no-such-model"),
         (("ask", "Hi", "-m", "scripted:missing.json"), 3, "missing.json"),
+        (("ask", "Hi", "-f", "two\nlines\x1b]0;title\x07"), 3, "two lines\ufffd]0;title\ufffd does not exist"),
+        (("ask", "Hi", "--device", "banana"), 4, "sets device to 'banana'"),
     ]:
         done = run(*arguments)
         assert (done.returncode, done.stdout) == (code, ""), arguments
@@ -126,6 +128,23 @@ def test_each_mistake_is_one_line_with_its_exit_code(run: Callable, script: Call
         assert done.stderr.startswith("assistant: ")
         assert done.stderr.count("\n") == 1
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "2.1", "warm"])
+def test_a_temperature_that_is_none_is_wrong_usage(run: Callable, value: str) -> None:
+    done = run("ask", "Hi", f"--temperature={value}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is not a number from 0 to 2" in done.stderr
+
+
+def test_a_full_disk_under_our_own_folder_is_said(environment: dict[str, str], script: Callable, tmp_path: Path) -> None:
+    limited = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", _program(), "ask", "Hi", "-m", script({"reply": "ok"})]
+    done = subprocess.run(limited, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    assert (done.returncode, done.stdout) == (7, ""), done.stderr
+    assert "cannot be written" in done.stderr
+    assert done.stderr.count("\n") == 1
+    left = [path.name for path in (tmp_path / "home").rglob("*") if path.suffix in (".new", ".part")]
+    assert left == []
 
 
 def test_corrupt_settings_are_named(run: Callable, tmp_path: Path) -> None:

@@ -119,6 +119,17 @@ def test_verify_finds_a_damaged_file_and_remove_takes_it_away(shell, tmp_path):
     assert not model.exists()
 
 
+def test_verify_names_what_nobody_knows(shell):
+    assert_one_line(shell("models", "verify", "smolm2-135m"), 5, "No model is called", "smollm2-135m")
+
+
+def test_doctor_works_where_its_folder_cannot_be_made(shell):
+    process = shell("doctor", STARCHAT_HOME="/proc/nowhere")
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert str(Path("/proc/nowhere/hosts/*.log")) in process.stdout
+    assert process.stderr == ""
+
+
 def test_doctor_says_what_was_chosen_and_why(shell):
     process = shell("doctor")
     assert process.returncode == 0, process.stdout + process.stderr
