@@ -37,9 +37,12 @@ def edit(name: str, options: argparse.Namespace) -> int:
     diff = unified_diff(document, held.answer.edit)
     if not options.json:
         print_diff(diff)
-    applied = _agreed(options) and _applied(document, held.answer)
-    if options.json:
-        print_json(held, {"path": str(path), "diff": diff, "applied": applied})
+    applied = False
+    try:
+        applied = _agreed(options) and _applied(document, held.answer)
+    finally:  # what was answered is not lost where it cannot be written
+        if options.json:
+            print_json(held, {"path": str(path), "diff": diff, "applied": applied})
     return 0
 
 
@@ -59,7 +62,10 @@ def _agreed(options: argparse.Namespace) -> bool:
     if options.json or not sys.stdin.isatty():
         print("assistant: Nothing was changed, since nobody is there to ask. Make the change with --write.", file=sys.stderr)
         return False
-    return confirm("Make this change?", default=True)
+    agreed = confirm("Make this change?", default=True)
+    if not agreed:
+        print("assistant: Nothing was changed.", file=sys.stderr)
+    return agreed
 
 
 def _applied(document: Document, answer: Answer) -> bool:

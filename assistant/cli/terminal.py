@@ -103,5 +103,6 @@ def confirm(question: str, *, default: bool) -> bool:
     try:
         answer = input(f"{question} {choices} ").strip().lower()
     except EOFError:
+        print(file=sys.stderr)  # nobody pressed Enter to end the line
         return False
     return answer.startswith("y") if answer else default

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -29,6 +30,9 @@ def other(x):
 FIXED = BUGGY.replace("gcd(a % b, b)", "gcd(b, a % b)")
 REPLY = "def gcd(a, b):\n    if b == 0:\n        return a\n    return gcd(b, a % b)\n```"
 SAME = REPLY.replace("gcd(b, a % b)", "gcd(a % b, b)")
+
+
+PROGRAM = str(Path(sys.executable).with_name("assistant"))
 
 
 @pytest.fixture
@@ -70,6 +74,42 @@ def test_json_holds_the_edit(run: Callable, script: Callable, file: Path) -> Non
     assert shown["edit"]["applied"] is True
     assert shown["edit"]["diff"].startswith("--- a/numbers.py")
     assert file.read_text() == FIXED
+
+
+def test_json_keeps_an_answer_that_cannot_be_written(run: Callable, script: Callable, file: Path) -> None:
+    file.chmod(0o444)
+    done = run("fix", "numbers.py:6-9", "--json", "--write", "-m", script({"reply": REPLY}))
+    assert done.returncode == 7
+    assert json.loads(done.stdout)["edit"]["applied"] is False
+    assert "read-only" in done.stderr
+    assert file.read_text() == BUGGY
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "said"),
+    [
+        ("n\n", 0, "Nothing was changed."),
+        ("\x04", 0, "\r\nassistant: Nothing was changed."),
+        ("\x03", 130, "Stopped."),
+        ("y\n", 0, "Changed numbers.py."),
+    ],
+)
+def test_the_question_before_a_change(
+    environment: dict[str, str], run: Callable, script: Callable, file: Path, typed: str, code: int, said: str
+) -> None:
+    pty = pytest.importorskip("pty")
+    model = script({"reply": REPLY})
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(file.parent)
+        os.execve(PROGRAM, [PROGRAM, "fix", "numbers.py:6-9", "-m", model], environment)
+    shown = _read(terminal, "[Y/n] ")
+    assert "gcd(b, a % b)" in shown
+    os.write(terminal, typed.encode())
+    assert said in _read(terminal, "")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == code
+    os.close(terminal)
+    assert file.read_text() == (FIXED if said.startswith("Changed") else BUGGY)
 
 
 def test_an_unchanged_answer_gets_one_more_try(run: Callable, script: Callable, file: Path) -> None:
@@ -209,3 +249,17 @@ def test_a_link_is_followed(run: Callable, script: Callable, file: Path) -> None
     assert run("fix", "link.py:6-9", "--write", "-m", script({"reply": REPLY})).returncode == 0
     assert link.is_symlink()
     assert file.read_text() == FIXED
+
+
+def _read(terminal: int, end: str) -> str:
+    """What the terminal shows up to `end`, or all of it."""
+    shown = ""
+    while not end or end not in shown:
+        try:
+            chunk = os.read(terminal, 4096)
+        except OSError:  # Linux's way to say that the other side is closed
+            return shown
+        if not chunk:
+            return shown
+        shown += chunk.decode(errors="replace")
+    return shown
