@@ -150,10 +150,16 @@ def _read(name: str) -> Receipt | None:
     try:
         raw = json.loads((folder_of(name) / _NAME).read_text(encoding="utf-8"))
         files = tuple(KnownFile(**file) for file in raw["files"])
-        receipt = Receipt(raw["name"], Path(raw["folder"]), raw["source"], raw["revision"], files)
+        receipt = Receipt(raw["name"], _place(name, Path(raw["folder"]), files), raw["source"], raw["revision"], files)
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return receipt if files and _agrees(receipt, find(name)) else None
+
+
+def _place(name: str, folder: Path, files: tuple[KnownFile, ...]) -> Path:
+    """Where the files lie: beside the receipt, also after the cache was moved or copied, else in the folder that it names."""
+    own = folder_of(name)
+    return own if all((own / file.name).exists() for file in files) else folder
 
 
 def _agrees(receipt: Receipt, entry: Entry | None) -> bool:

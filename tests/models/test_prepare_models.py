@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,6 +145,20 @@ def test_a_folder_source_needs_no_network_and_is_verified(tmp_path):
     assert receipts.all_installed() == (receipt,)
     assert receipts.remove("toy") > 1000
     assert receipts.all_installed() == ()
+
+
+def test_a_cache_that_was_copied_answers_for_its_own_files(tmp_path, monkeypatch):
+    entry = named("smollm2-135m")
+    folder, name = receipts.folder_of(entry.name), entry.files[0].name
+    folder.mkdir(parents=True)
+    with (folder / name).open("wb") as stream:
+        stream.truncate(entry.files[0].size)
+    receipts.record(entry.name, folder, "somewhere", "main", {name: entry.files[0].sha256})
+    shutil.copytree(os.environ["STARCHAT_CACHE"], tmp_path / "copy")
+    monkeypatch.setenv("STARCHAT_CACHE", str(tmp_path / "copy"))
+    assert receipts.installed(entry.name).folder == tmp_path / "copy" / "models" / entry.name
+    (receipts.folder_of(entry.name) / name).write_bytes(b"cut off")
+    assert receipts.installed(entry.name) is None
 
 
 def test_a_receipt_that_was_tampered_with_is_not_believed(tmp_path):
