@@ -16,7 +16,7 @@ from assistant.errors import HostError, UsageError
 from assistant.server_errors import from_answer
 from assistant.settings import Settings
 from assistant.sse import Comment, Event, EventDecoder
-from assistant.streaming import ChatRequest, Delta, Done, Reading, Waiting, body_of, crashed, gone
+from assistant.streaming import ChatRequest, Delta, Done, Reading, Waiting, attended, body_of, crashed, gone
 from assistant.wire import CLIENT_HEADER, URGENCY_HEADER
 
 __all__ = ["ChatRequest", "Delta", "Done", "ModelClient", "TokenCount", "Waiting", "local", "remote"]
@@ -119,7 +119,7 @@ class ModelClient:
             async with self._http.stream("POST", "/v1/chat/completions", json=body, headers=headers) as response:
                 if not response.is_success:
                     raise from_answer(response.status_code, response.headers, await response.aread(), self._name)
-                async for chunk in response.aiter_raw() if not self.profile.host else response.aiter_bytes():
+                async for chunk in response.aiter_bytes() if self.profile.host else attended(response.aiter_raw()):
                     for event in decoder.decode(chunk):
                         yield event
         except httpx2.TransportError as error:

@@ -23,6 +23,7 @@ from assistant.hosts import Running, health_of, is_alive, retire, running, stop
 from assistant.models.spec import ModelSpec
 from assistant.settings import Settings, hosts_folder
 from assistant.spawning import Spawned, last_words, spawn
+from assistant.streaming import silent
 
 __all__ = ["Running", "Watch", "connect", "running", "stop"]
 
@@ -43,7 +44,7 @@ async def connect(spec: ModelSpec, settings: Settings, watch: Watch) -> ModelCli
         AssistantError: the model could not be loaded, and why.
     """
     while True:
-        record = await _usable(spec.key) or await _start_alone(spec, settings, watch)
+        record = await _usable(spec.key, watch) or await _start_alone(spec, settings, watch)
         client = local(record)
         try:
             if await _loaded(client, record, watch):
@@ -58,7 +59,10 @@ async def _loaded(client: ModelClient, record: HostRecord, watch: Watch) -> bool
     """Wait until the model is loaded; False where the host is about to end and another is needed."""
     while True:
         try:
-            health = await client.health(hold=True)
+            async with asyncio.timeout(_SILENT_SECONDS):
+                health = await client.health(hold=True)
+        except TimeoutError as error:
+            raise silent() from error
         except HostError as error:
             if is_alive(record.key):
                 await asyncio.sleep(POLL)
@@ -79,7 +83,7 @@ async def _loaded(client: ModelClient, record: HostRecord, watch: Watch) -> bool
 async def _start_alone(spec: ModelSpec, settings: Settings, watch: Watch) -> HostRecord:
     """Start a host, unless somebody else did while we waited for the right to."""
     async with _start_lock(spec.key, watch):
-        record = await _usable(spec.key)
+        record = await _usable(spec.key, watch)
         if record is not None:
             return record
         watch(Waiting("starting"))
@@ -100,7 +104,7 @@ async def _started(spec: ModelSpec, process: Spawned, watch: Watch) -> HostRecor
         await asyncio.sleep(POLL)
 
 
-async def _usable(key: str) -> HostRecord | None:
+async def _usable(key: str, watch: Watch) -> HostRecord | None:
     """The running host of `key` that runs our code and takes requests; None where one must be started.
 
     Raises:
@@ -116,8 +120,9 @@ async def _usable(key: str) -> HostRecord | None:
             return None if health["status"] == "draining" else record
         if not is_alive(key):
             return None
+        watch(Waiting("starting"))
         await asyncio.sleep(POLL)  # it is about to write down its address, or about to be gone
-    raise HostError("The model host is running but does not answer.", "Run `assistant stop --all` and try again.")
+    raise silent()
 
 
 @asynccontextmanager

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +14,9 @@ from assistant.errors import HostCrashed, HostError
 from assistant.server_errors import from_wire
 from assistant.sse import Comment, Event
 from assistant.wire import COMMENT, Urgency, Usage
+
+SILENCE_SECONDS = 20.0
+SILENCES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,36 @@ def body_of(request: ChatRequest, conversation: Conversation, profile: EndpointP
         "prediction": {"type": "content", "content": request.prediction} if request.prediction and profile.predicts else None,
     }
     return body | {name: value for name, value in optional.items() if value not in (None, [])}
+
+
+async def attended(chunks: AsyncIterator[bytes], seconds: float = SILENCE_SECONDS) -> AsyncGenerator[bytes]:
+    """The chunks of a host's reply, for as long as it shows signs of life; a host that is well shows one each second.
+
+    Raises:
+        HostError: nothing came for `seconds`, `SILENCES` times in a row.  One long wait may be this process having been
+            suspended; several are not.
+    """
+    source = aiter(chunks)
+    while True:
+        following = asyncio.ensure_future(anext(source))
+        try:
+            for _ in range(SILENCES):
+                if (await asyncio.wait({following}, timeout=seconds))[0]:
+                    break
+            else:
+                raise silent()
+            yield following.result()
+        except StopAsyncIteration:
+            return
+        finally:
+            if not following.done():
+                following.cancel()
+                await asyncio.wait({following})
+
+
+def silent() -> HostError:
+    """The error for a host that lives, but does not answer."""
+    return HostError("The model host is running but does not answer.", "Run `assistant stop --all` and try again.")
 
 
 def crashed() -> HostCrashed:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -21,6 +22,7 @@ from assistant.endpoints import defused
 from assistant.errors import AssistantError, ContextOverflow, HostBusy, HostError, ModelError, UsageError
 from assistant.settings import Settings
 from assistant.sse import Comment, Event, EventDecoder
+from assistant.streaming import attended
 from tests.hosting.scripted_host import answer
 
 STREAM = (
@@ -67,6 +69,26 @@ def part(text: str, reason: str | None = None) -> dict[str, Any]:
 
 def models(owner: str, **extra: Any) -> Answer:
     return 200, {}, json.dumps({"data": [{"id": "theirs", "owned_by": owner, **extra}]}).encode()
+
+
+def test_a_host_that_falls_silent_is_left() -> None:
+    async def talks(times: int) -> AsyncIterator[bytes]:
+        for _ in range(times):
+            await asyncio.sleep(0.03)
+            yield b"x"
+        await asyncio.sleep(30)
+
+    async def heard(times: int, seconds: float) -> int:
+        count = 0
+        with pytest.raises(HostError, match="does not answer"):
+            async for _ in attended(talks(times), seconds):
+                count += 1
+        assert len(asyncio.all_tasks()) == 1
+        return count
+
+    begun = time.monotonic()
+    assert asyncio.run(heard(10, 0.1)) == 10
+    assert time.monotonic() - begun < 5
 
 
 @contextmanager
