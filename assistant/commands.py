@@ -40,6 +40,10 @@ class Command:
         """One section of the prompt file with `values` filled in; text inside a value is never expanded again."""
         return Template(_sections(self.name)[section]).substitute(values)
 
+    def takes(self, value: str) -> bool:
+        """Whether its first prompt has a place for this value."""
+        return value in Template(_sections(self.name)["user"]).get_identifiers()
+
     def has(self, section: str) -> bool:
         """Whether the prompt file has this section."""
         return section in _sections(self.name)

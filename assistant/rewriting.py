@@ -37,13 +37,17 @@ EXPLANATION_TOKENS = 400
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """What is to be rewritten.  `max_tokens`: the longest reply; None allows what the region asks for."""
+    """What is to be rewritten.
+
+    max_tokens: the longest reply; None allows what the region asks for.  problems: what tools report about it.
+    """
 
     command: Command
     document: Document
     region: Region
     max_tokens: int | None = None
     temperature: float = 0.0
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,7 @@ def conversation_of(task: Rewrite, attempt: Try) -> Conversation:
         "context": surrounding(task).text,
         "region": shown_region(task.document, task.region),
         "language": task.document.language.name,
+        "problems": _reported(task.problems),
         **attempt.values,
     }
     return start(task.command.prompt(attempt.section, **values).strip(), task.command.prompt("system"))
@@ -183,6 +188,11 @@ def _covers(task: Rewrite, code: str) -> bool:
     lines = [line for line in split_lines(code) if line.strip()]
     region = [line for line in split_lines(_region_text(task)) if line.strip()]
     return 2 * len(lines) >= len(region)
+
+
+def _reported(problems: tuple[str, ...]) -> str:
+    """A paragraph about what tools report, with the empty line after it; nothing where they report nothing."""
+    return "\n".join(("Tools report:", *(f"- {each}" for each in problems), "", "")) if problems else ""
 
 
 def _region_text(task: Rewrite) -> str:

@@ -38,6 +38,7 @@ class Turn:
 
     document, lines: what an edit is about; lines count from 1, both ends included, and None means the whole document.
     attachments, piped: files and text that the model is shown beside a question.
+    problems: what tools report about the lines of an edit, a sentence each.
     max_tokens: the longest reply; None takes what the window leaves.
     """
 
@@ -49,6 +50,7 @@ class Turn:
     piped: str = ""
     max_tokens: int | None = None
     temperature: float = 0.0
+    problems: tuple[str, ...] = ()
 
 
 async def take(turn: Turn, client: ModelClient) -> AsyncGenerator[Event]:
@@ -103,7 +105,9 @@ def _code(reply: Reply) -> str | None:
 def _rewrite(turn: Turn) -> Rewrite:
     if turn.document is None:
         raise UsageError(f"`{turn.command.name}` needs a file.", "Name one.")
-    return Rewrite(turn.command, turn.document, _region(turn.document, turn.lines), turn.max_tokens, turn.temperature)
+    return Rewrite(
+        turn.command, turn.document, _region(turn.document, turn.lines), turn.max_tokens, turn.temperature, turn.problems
+    )
 
 
 def _region(document: Document, lines: tuple[int, int] | None) -> Region:
