@@ -1,0 +1,14 @@
+"""`window/workDoneProgress/cancel`."""
+
+from __future__ import annotations
+
+from lsprotocol import types
+
+from server.session import Session
+
+
+def cancel(session: Session, params: types.WorkDoneProgressCancelParams) -> None:
+    """Stop the job that the token stands for."""
+    for job in list(session.jobs.values()):
+        if job.token == params.token:
+            job.stop()

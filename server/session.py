@@ -1,0 +1,107 @@
+"""All that changes while one editor is connected: the only mutable object of the server's own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lsprotocol import types
+from pygls.lsp.server import LanguageServer
+
+from assistant.errors import AssistantError
+from server.capabilities import Client
+from server.documents import Documents
+from server.jobs import Job
+from server.options import Options
+
+if TYPE_CHECKING:
+    from assistant.models.spec import ModelSpec
+    from assistant.settings import Settings
+    from server.applying import Proposal
+    from server.errands import Errand
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Session:
+    """One connected editor.
+
+    editor: the way to send to it.
+    client: what it can do, known from `initialize` on.
+    folders: the URIs of its workspace folders.
+    jobs: what is being done for it, by the job's id.  last: the errand that was begun last.
+    done: the edits that were made, each as the proposal that takes it back.
+    answers: what the model said, by the job's id.
+    prepared: the model that lies ready, and the settings that asked for it.
+    told_hosts: machines of which the user knows that text goes there.
+    complaints: sentences about its settings that can be shown only once it is ready.
+    """
+
+    editor: LanguageServer
+    client: Client = field(default_factory=Client)
+    options: Options = field(default_factory=Options)
+    documents: Documents = field(default_factory=Documents)
+    folders: tuple[str, ...] = ()
+    jobs: dict[str, Job] = field(default_factory=dict)
+    last: Errand | None = None
+    done: list[Proposal] = field(default_factory=list)
+    answers: dict[str, str] = field(default_factory=dict)
+    prepared: tuple[Settings, ModelSpec] | None = None
+    told_hosts: set[str] = field(default_factory=set)
+    complaints: list[str] = field(default_factory=list)
+    _state: tuple[str, str, str] = ("off", "", "")
+    _warmed: Options | None = None
+    _background: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def tell(self, sentence: str, kind: types.MessageType = types.MessageType.Warning) -> None:
+        """Show the user one sentence."""
+        self.editor.window_show_message(types.ShowMessageParams(kind, sentence))
+
+    def now(self, state: str, model: str = "", reason: str = "") -> None:
+        """Note what the model is doing, and tell the client where that is new."""
+        if (state, model, reason) != self._state:
+            self._state = (state, model, reason)
+            self.editor.protocol.notify("starchat/status", self.status())
+
+    def status(self) -> dict[str, object]:
+        """`{state, model, active, queued}`, and the reason where it failed."""
+        state, model, reason = self._state
+        told = {"state": state, "model": model, "active": len(self.jobs), "queued": 0}
+        return {**told, "reason": reason} if reason else told
+
+    def warm_up(self) -> None:
+        """Start the model host, once for each setting, so that it is loading while the user still reads."""
+        if self._warmed != self.options:
+            self._warmed = self.options
+            self.in_background(_warm(self))
+
+    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that nobody waits for; where it fails, that is logged."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        task.add_done_callback(_log_failure)
+
+    def stop_all(self) -> list[asyncio.Task[Any]]:
+        """Stop all work; returns the tasks that are ending."""
+        tasks = [*self._background, *(job.task for job in self.jobs.values() if job.task is not None)]
+        for task in tasks:
+            task.cancel()
+        return tasks
+
+
+async def _warm(session: Session) -> None:
+    from server.model import warm
+
+    with suppress(AssistantError):  # noted in the status; whoever asks for something is told why it fails
+        await warm(session)
+
+
+def _log_failure(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.warning("Something in the background failed: %s", type(task.exception()).__name__)

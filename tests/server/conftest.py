@@ -1,0 +1,67 @@
+"""The real server as a process, and model hosts that play scripts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from editor_at_pipes import Editor
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("STARCHAT_")}
+    return {
+        **kept,
+        "STARCHAT_HOME": str(tmp_path / "home"),
+        "STARCHAT_CACHE": str(tmp_path / "cache"),
+        "STARCHAT_IDLE_MINUTES": "1",
+    }
+
+
+@pytest.fixture
+def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[[], Editor]]:
+    editors: list[Editor] = []
+
+    def call() -> Editor:
+        editors.append(Editor(environment, tmp_path))
+        return editors[-1]
+
+    yield call
+    for editor in editors:
+        editor.close()
+    for record in (tmp_path / "home" / "hosts").glob("*.json"):
+        _end(record)
+
+
+@pytest.fixture
+def editor(start: Callable[[], Editor]) -> Editor:
+    return start()
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[..., str]:
+    """`script({"reply": "…"}, …)` writes a script of these rules and gives the name of its model."""
+
+    def write(*rules: dict[str, Any], **keys: Any) -> str:
+        path = tmp_path / f"script{len(list(tmp_path.glob('script*.json')))}.json"
+        path.write_text(json.dumps({"context_length": 8192, "rules": rules, **keys}), encoding="utf-8")
+        return f"scripted:{path}"
+
+    return write
+
+
+def _end(record: Path) -> None:
+    try:
+        os.kill(int(json.loads(record.read_text())["pid"]), signal.SIGKILL)
+    except (OSError, ValueError, KeyError):
+        return

@@ -1,0 +1,342 @@
+"""A client's own road: a code action, its command, progress, one edit, and one step back; for three kinds of client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from editor_at_pipes import EGLOT, NEOVIM, VSCODE, Editor
+
+from assistant.lines import line_starts, split_lines
+from server.positions import Encoding, to_offset
+
+BUGGY = '"""Zählen 𝒳."""\n\n\ndef gcd(a, b):\n    if b == 0:\n        return a\n    return gcd(a % b, b)\n'
+FIXED = BUGGY.replace("gcd(a % b, b)", "gcd(b, a % b)")
+REPLY = "def gcd(a, b):\n    if b == 0:\n        return a\n    return gcd(b, a % b)\n```\n"
+CLIENTS: dict[str, tuple[dict[str, Any], Encoding]] = {
+    "vscode": (VSCODE, "utf-16"),
+    "neovim": (NEOVIM, "utf-8"),
+    "eglot": (EGLOT, "utf-16"),
+}
+WHERE = {"start": {"line": 3, "character": 0}, "end": {"line": 6, "character": 24}}
+PROBLEM = {"range": WHERE, "message": "RecursionError in gcd", "source": "pytest"}
+
+
+class Buffer:
+    """The document as the editor holds it; takes the server's edits and tells it of the result, as editors do."""
+
+    def __init__(self, editor: Editor, path: Path, text: str, encoding: Encoding) -> None:
+        self.editor, self.text, self.version, self.encoding = editor, text, 1, encoding
+        self.uri = path.as_uri()
+        self.edits: list[dict[str, Any]] = []
+        editor.answers["workspace/applyEdit"] = self.apply
+        editor.open(self.uri, text)
+
+    def type(self, text: str) -> None:
+        self.text, self.version = text, self.version + 1
+        self.editor.change(self.uri, self.version, {"text": text})
+
+    def apply(self, params: dict[str, Any]) -> dict[str, Any]:
+        self.edits.append(params)
+        edit = params["edit"]
+        changes = edit["documentChanges"] if "documentChanges" in edit else [{"edits": edit["changes"][self.uri]}]
+        version = changes[0].get("textDocument", {}).get("version", self.version)
+        if version != self.version:
+            return {"applied": False, "failureReason": "stale"}
+        self.type(self._after(changes[0]["edits"]))
+        return {"applied": True}
+
+    def _after(self, edits: list[dict[str, Any]]) -> str:
+        text = self.text
+        for edit in sorted(edits, key=lambda each: tuple(each["range"]["start"].values()), reverse=True):
+            start, end = (self._offset(text, edit["range"][edge]) for edge in ("start", "end"))
+            text = text[:start] + edit["newText"] + text[end:]
+        return text
+
+    def _offset(self, text: str, position: dict[str, int]) -> int:
+        lines = [*split_lines(text), ""]
+        return line_starts(lines)[position["line"]] + to_offset(lines[position["line"]], position["character"], self.encoding)
+
+
+def begin(editor: Editor, capabilities: dict[str, Any], model: str) -> None:
+    editor.answers["window/workDoneProgress/create"] = lambda params: None
+    editor.answers["window/showDocument"] = lambda params: {"success": True}
+    editor.answers["workspace/configuration"] = lambda params: [{"model": model}]
+    editor.answers["workspace/textDocumentContent/refresh"] = lambda params: None
+    editor.answers["client/registerCapability"] = lambda params: None
+    editor.initialize(capabilities, initializationOptions={"starchat": {"model": model}})
+
+
+def code_actions(editor: Editor, uri: str, **context: Any) -> list[dict[str, Any]]:
+    params = {"textDocument": {"uri": uri}, "range": WHERE, "context": {"diagnostics": [], **context}}
+    return editor.request("textDocument/codeAction", params)["result"]
+
+
+def ended(editor: Editor, result: dict[str, Any]) -> dict[str, Any]:
+    """The end of a job, which a client without progress is told by a message."""
+    if result.get("running"):
+        message = editor.wait_for(lambda each: each.get("method") == "window/showMessage")
+        return {"job": result["job"], "reason": message["params"]["message"]}
+    return result
+
+
+def run(editor: Editor, name: str, argument: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    params = {"command": f"starchat.{name}", "arguments": [argument] if argument else [], **more}
+    return ended(editor, editor.request("workspace/executeCommand", params)["result"])
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_stock_client_fixes_a_bug_and_takes_it_back(
+    editor: Editor, script: Callable[..., str], tmp_path: Path, name: str
+) -> None:
+    capabilities, encoding = CLIENTS[name]
+    begin(editor, capabilities, script({"match": "RecursionError", "reply": REPLY}, {"reply": "no"}))
+    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, encoding)
+    action = next(
+        each for each in code_actions(editor, buffer.uri, diagnostics=[PROBLEM]) if each["kind"] == "quickfix.starchat"
+    )
+    assert action["title"] == "StarChat: Fix a bug"
+    assert ("tags" in action) == (name == "vscode")
+    asked = {"command": action["command"]["command"], "arguments": action["command"]["arguments"]}
+    outcome = ended(editor, editor.request("workspace/executeCommand", asked)["result"])
+    assert outcome["reason"] == "Applied."
+    assert buffer.text == FIXED
+    assert len(buffer.edits) == 1
+    assert ("changeAnnotations" in buffer.edits[0]["edit"]) == (name == "vscode")
+    assert ("documentChanges" in buffer.edits[0]["edit"]) == (name != "neovim")
+    assert run(editor, "undo")["outcome"] == "applied"
+    assert buffer.text == BUGGY
+    assert run(editor, "undo")["outcome"] == "no_edit"
+
+
+def test_progress_begins_at_once_and_ends(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
+    begin(editor, VSCODE, script({"reply": REPLY, "delay_ms": 2}))
+    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
+    began = time.monotonic()
+    number = editor.begin(
+        "workspace/executeCommand",
+        {"command": "starchat.fix", "arguments": [{"uri": buffer.uri, "range": WHERE}], "workDoneToken": "mine"},
+    )
+    first = editor.wait_for(lambda each: each.get("method") == "$/progress")
+    assert time.monotonic() - began < 1.0
+    assert first["params"]["value"]["kind"] == "begin"
+    assert editor.reply(number)["result"]["outcome"] == "applied"
+    kinds = [each["params"]["value"]["kind"] for each in editor.messages("$/progress") if each["params"]["token"] == "mine"]
+    assert kinds[0] == "begin" and kinds[-1] == "end" and kinds.count("begin") == kinds.count("end") == 1
+
+
+@pytest.mark.parametrize("how", ["request", "progress", "command"])
+def test_work_can_be_stopped(editor: Editor, script: Callable[..., str], tmp_path: Path, how: str) -> None:
+    begin(editor, VSCODE, script({"reply": "x" * 5000, "delay_ms": 20}))
+    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
+    params = {"command": "starchat.fix", "arguments": [{"uri": buffer.uri, "range": WHERE}], "workDoneToken": 77}
+    number = editor.begin("workspace/executeCommand", params)
+    editor.wait_for(lambda each: "writing" in str(each.get("params", {}).get("value", "")))
+    began = time.monotonic()
+    if how == "request":
+        editor.notify("$/cancelRequest", {"id": number})
+    elif how == "progress":
+        editor.notify("window/workDoneProgress/cancel", {"token": 77})
+    else:
+        assert run(editor, "cancel")["cancelled"]
+    reply = editor.reply(number, 5)
+    assert time.monotonic() - began < 1.0
+    assert reply.get("error", {}).get("code") == -32800 or reply["result"]["outcome"] == "cancelled"
+    editor.wait_for(lambda each: each.get("params", {}).get("value", {}).get("kind") == "end", 5)
+    assert editor.request("starchat/status")["result"]["active"] == 0
+    assert not buffer.edits
+
+
+def test_an_impatient_client_gets_its_reply_within_a_second(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
+    begin(editor, EGLOT, script({"reply": REPLY, "prefill_ms": 2000}))
+    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
+    began = time.monotonic()
+    result = editor.request(
+        "workspace/executeCommand", {"command": "starchat.fix", "arguments": [{"uri": buffer.uri, "range": WHERE}]}
+    )["result"]
+    assert time.monotonic() - began < 1.5
+    assert result == {"job": result["job"], "running": True}
+    assert ended(editor, result)["reason"] == "Applied."
+    assert buffer.text == FIXED
+
+
+def test_what_was_typed_meanwhile_is_kept(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
+    begin(editor, VSCODE, script({"reply": REPLY, "prefill_ms": 700}))
+    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
+    number = editor.begin(
+        "workspace/executeCommand", {"command": "starchat.fix", "arguments": [{"uri": buffer.uri, "range": WHERE}]}
+    )
+    editor.wait_for(lambda each: "reading" in str(each.get("params", {}).get("value", "")))
+    buffer.type("import math\n" + buffer.text)
+    assert editor.reply(number)["result"]["outcome"] == "applied"
+    assert buffer.text == "import math\n" + FIXED
+
+
+def test_an_edit_over_what_was_typed_is_refused_and_kept(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
+    begin(editor, VSCODE, script({"reply": REPLY, "prefill_ms": 700}))
+    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
+    number = editor.begin(
+        "workspace/executeCommand", {"command": "starchat.fix", "arguments": [{"uri": buffer.uri, "range": WHERE}]}
+    )
+    editor.wait_for(lambda each: "reading" in str(each.get("params", {}).get("value", "")))
+    buffer.type(buffer.text.replace("return a\n", "return abs(a)\n"))
+    result = editor.reply(number)["result"]
+    assert result["outcome"] == "conflict"
+    assert "gcd(b, a % b)" in result["text"]
+    assert editor.request("workspace/textDocumentContent", {"uri": result["answer"]})["result"]["text"] == result["text"]
+    assert not buffer.edits
+
+
+def test_a_race_on_the_wire_is_carried_over(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
+    begin(editor, VSCODE, script({"reply": REPLY}))
+    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
+    calm = buffer.apply
+
+    def racing(params: dict[str, Any]) -> dict[str, Any]:
+        editor.answers["workspace/applyEdit"] = calm
+        buffer.type("# typed\n" + buffer.text)
+        return calm(params)
+
+    editor.answers["workspace/applyEdit"] = racing
+    assert run(editor, "fix", {"uri": buffer.uri, "range": WHERE})["outcome"] == "applied"
+    assert buffer.text == "# typed\n" + FIXED
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [("I would rather not.", "no_code"), ("", "no_code"), (BUGGY.split("\n\n\n")[1] + "```\n", "no_change")],
+)
+def test_no_edit_keeps_the_answer_and_says_why(
+    editor: Editor, script: Callable[..., str], tmp_path: Path, reply: str, code: str
+) -> None:
+    begin(editor, NEOVIM, script({"reply": reply}))
+    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-8")
+    result = run(editor, "fix", {"uri": buffer.uri, "range": WHERE})
+    assert result["outcome"] == "no_edit", result
+    assert result["reason"]
+    assert not buffer.edits
+
+
+def test_a_question_in_a_comment_is_answered_in_a_document(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
+    begin(editor, VSCODE, script({"match": "why recursion", "reply": "Because of **Euclid**."}, {"reply": "no"}))
+    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY.replace("    if b", "    # ai: why recursion?\n    if b"), "utf-16")
+    action = next(each for each in code_actions(editor, buffer.uri) if each["kind"].startswith("source.starchat"))
+    asked = {"command": action["command"]["command"], "arguments": action["command"]["arguments"]}
+    result = editor.request("workspace/executeCommand", asked)["result"]
+    assert result["text"] == "Because of **Euclid**."
+    shown = editor.wait_for(lambda each: each.get("method") == "window/showDocument")
+    assert shown["params"]["uri"] == result["answer"]
+    assert editor.request("workspace/textDocumentContent", {"uri": result["answer"]})["result"]["text"] == result["text"]
+
+
+def test_an_answer_is_a_private_file_without_virtual_documents(
+    editor: Editor, script: Callable[..., str], tmp_path: Path
+) -> None:
+    begin(editor, NEOVIM, script({"reply": "An answer."}))
+    result = run(editor, "ask", {"question": "What?"})
+    path = Path(result["answer"].removeprefix("file://"))
+    assert path.read_text() == "An answer."
+    assert path.stat().st_mode & 0o077 == 0
+    assert path.is_relative_to(tmp_path / "home")
+
+
+def test_actions_honour_what_the_client_asks_for(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
+    begin(editor, VSCODE, script({"reply": "x"}))
+    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
+
+    def kinds(**context: Any) -> list[str]:
+        return [each["kind"] for each in code_actions(editor, buffer.uri, **context)]
+
+    assert kinds(triggerKind=2) == []
+    assert kinds(triggerKind=2, diagnostics=[PROBLEM]) == ["quickfix.starchat"]
+    assert kinds(only=["quickfix"], diagnostics=[PROBLEM]) == ["quickfix.starchat"]
+    assert "refactor.rewrite.starchat.fix" in kinds(only=["refactor"])
+    assert kinds(only=["source.organizeImports"]) == []
+    params = {"textDocument": {"uri": "file:///not/open.py"}, "range": WHERE, "context": {"diagnostics": []}}
+    assert editor.request("textDocument/codeAction", params)["result"] == []
+    editor.change(buffer.uri, 1, {"text": "stale"})
+    actions = code_actions(editor, buffer.uri)
+    assert actions and all("out of order" in each["disabled"]["reason"] and "command" not in each for each in actions)
+
+
+def test_code_actions_are_quick_in_a_large_file(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
+    begin(editor, VSCODE, script({"reply": "x"}))
+    buffer = Buffer(editor, tmp_path / "numbers.py", "value = compute(1)\n" * 10_000, "utf-16")
+    code_actions(editor, buffer.uri)
+    took = []
+    for _ in range(30):
+        began = time.monotonic()
+        code_actions(editor, buffer.uri, diagnostics=[PROBLEM])
+        took.append(time.monotonic() - began)
+    assert sorted(took)[15] < 0.05
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "file:///etc/passwd",
+        "file:///tmp/../etc/passwd",
+        "file:///%2e%2e/etc/passwd",
+        "file://host/share/x.py",
+        "untitled:x",
+        "http://x/y",
+    ],
+)
+def test_files_outside_the_workspace_are_not_touched(
+    editor: Editor, script: Callable[..., str], tmp_path: Path, uri: str
+) -> None:
+    begin(editor, VSCODE, script({"reply": REPLY}))
+    result = run(editor, "fix", {"uri": uri})
+    assert result["outcome"] == "failed"
+    assert result["code"] == "invalid_input"
+    assert not editor.messages("workspace/applyEdit")
+
+
+def test_settings_are_live_and_errors_are_outcomes(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
+    begin(editor, NEOVIM, "no-such-model")
+    assert run(editor, "ask", {"question": "Who?"})["outcome"] == "failed"
+    assert editor.request("starchat/status")["result"]["state"] == "failed"
+    editor.notify("workspace/didChangeConfiguration", {"settings": {"starchat": {"model": script({"reply": "Me."})}}})
+    assert run(editor, "ask", {"question": "Who?"})["text"] == "Me."
+    assert editor.request("starchat/status")["result"]["state"] == "ready"
+    states = [each["params"]["state"] for each in editor.messages("starchat/status")]
+    assert "failed" in states and states[-1] == "ready"
+    assert run(editor, "retry")["text"] == "Me."
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"command": "nope"},
+        {"command": "starchat.nope"},
+        {"command": "starchat.fix"},
+        {"command": "starchat.ask", "arguments": [{}]},
+        {"command": "starchat.fix", "arguments": ["x"]},
+        {"command": "starchat.fix", "arguments": [{"uri": 5}]},
+        {"command": "starchat.fix", "arguments": [{"uri": "file:///a", "range": {"start": 1}}]},
+    ],
+)
+def test_wrong_commands_are_refused(editor: Editor, params: dict[str, Any]) -> None:
+    editor.initialize(VSCODE)
+    assert editor.request("workspace/executeCommand", params)["error"]["code"] == -32602
+
+
+def test_the_server_ends_in_the_middle_of_an_answer(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
+    begin(editor, VSCODE, script({"reply": "x" * 5000, "delay_ms": 20}))
+    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
+    editor.begin(
+        "workspace/executeCommand", {"command": "starchat.fix", "arguments": [{"uri": buffer.uri}], "workDoneToken": 1}
+    )
+    editor.wait_for(lambda each: "writing" in str(each.get("params", {}).get("value", "")))
+    editor.process.stdin.close()
+    assert editor.process.wait(2) == 1
+
+
+def test_opening_a_file_starts_the_host(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
+    begin(editor, VSCODE, script({"reply": "x"}))
+    Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
+    editor.wait_for(lambda each: each.get("method") == "starchat/status" and each["params"]["state"] == "ready")
+    assert list((tmp_path / "home" / "hosts").glob("*.json"))

@@ -1,0 +1,180 @@
+"""What no input may do to the server: end it, silence it, or put it out of step."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import time
+from collections.abc import Callable
+
+import pytest
+from editor_at_pipes import Editor
+
+
+def ping(editor: Editor) -> None:
+    assert editor.request("starchat/ping", {}, seconds=5)["result"] == {"ok": True}
+
+
+def framed(message: object) -> bytes:
+    body = message if isinstance(message, bytes) else json.dumps(message).encode()
+    return b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def test_order_of_a_connection(editor: Editor) -> None:
+    assert editor.request("textDocument/codeAction", {})["error"]["code"] == -32002
+    result = editor.initialize()
+    assert result["serverInfo"]["name"] == "starchat"
+    assert editor.request("initialize", {"capabilities": {}})["error"]["code"] == -32600
+    assert editor.request("no/such", {})["error"]["code"] == -32601
+    assert editor.request("shutdown")["result"] is None
+    assert editor.request("starchat/ping", {})["error"]["code"] == -32600
+    editor.notify("exit")
+    assert editor.process.wait(2) == 0
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (framed(b"{bad json"), -32700),
+        (framed(b"\xff\xfe{}"), -32700),
+        (framed(b"[" * 100_000), -32700),
+        (framed([{"jsonrpc": "2.0", "id": 1, "method": "starchat/ping"}]), -32600),
+        (framed({"id": 7, "method": "starchat/ping"}), -32600),
+        (framed({"jsonrpc": "1.0", "id": 7, "method": "starchat/ping"}), -32600),
+        (framed({"jsonrpc": "2.0", "id": True, "method": "starchat/ping"}), -32600),
+        (framed({"jsonrpc": "2.0", "id": None, "method": "starchat/ping"}), -32600),
+        (framed({"jsonrpc": "2.0", "id": 1.5, "method": "starchat/ping"}), -32600),
+        (framed({"jsonrpc": "2.0", "id": 7, "method": 5}), -32600),
+        (framed({"jsonrpc": "2.0", "id": 7, "method": "textDocument/codeAction", "params": "x"}), -32602),
+        (framed({"jsonrpc": "2.0", "id": 7, "method": "textDocument/codeAction", "params": {"range": 3}}), -32602),
+        (framed({"jsonrpc": "2.0", "id": 7, "method": "textDocument/codeAction"}), -32602),
+        (framed({"jsonrpc": "2.0", "id": 7, "method": "workspace/executeCommand", "params": [1]}), -32602),
+        (b"Content-Length: 1000000000000\r\n\r\n{}", -32700),
+        (b'Content-Length: 9000\r\n\r\n{"half":', -32700),
+        (b"Content-Length: 0\r\n\r\n", -32700),
+    ],
+)
+def test_bad_messages_get_one_error_and_the_next_is_served(editor: Editor, raw: bytes, code: int) -> None:
+    editor.initialize()
+    editor.raw(raw)
+    ping(editor)
+    assert [reply["error"]["code"] for reply in editor._early.values()] == [code]
+    assert not editor.messages("window/showMessage")
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["content-length: {}\r\n\r\n", "Content-Length: {}\n\n", "CONTENT-LENGTH:{}\r\nContent-Type: x; charset=utf-8\r\n\r\n"],
+)
+def test_frames_are_read_leniently(editor: Editor, header: str) -> None:
+    editor.initialize()
+    body = b'{"jsonrpc":"2.0","id":"lenient","method":"starchat/ping"}'
+    editor.raw(header.format(len(body)).encode() + body)
+    assert editor.reply("lenient", 5)["result"] == {"ok": True}
+    ping(editor)
+
+
+@pytest.mark.parametrize(
+    "junk", [b"Content-Length: -5\r\n\r\n", b"garbage line\r\n", b"Content-Length: x\r\n\r\n{}", b"\x00" * 20_000]
+)
+def test_junk_between_frames_is_passed_over(editor: Editor, junk: bytes) -> None:
+    editor.initialize()
+    editor.raw(junk)
+    ping(editor)
+
+
+def test_mutated_frames_never_silence_the_server(editor: Editor) -> None:
+    chance = random.Random(20260)
+    editor.initialize()
+    for number in range(300):
+        good = framed({"jsonrpc": "2.0", "id": f"m{number}", "method": "starchat/ping", "params": {"x": "Häuser" * 5}})
+        bad = bytearray(good)
+        for _ in range(chance.randint(1, 4)):
+            place = chance.randrange(len(bad))
+            bad[place : place + chance.randint(0, 3)] = bytes(chance.randrange(256) for _ in range(chance.randint(0, 3)))
+        editor.raw(bytes(bad))
+        if number % 10 == 9:
+            ping(editor)
+    assert editor.process.poll() is None
+
+
+def test_every_request_gets_exactly_one_reply(editor: Editor) -> None:
+    chance = random.Random(7)
+    editor.initialize()
+    asked: dict[str, int] = {}
+    for _ in range(1000):
+        number = f"r{chance.randrange(400)}"
+        kind = chance.random()
+        if kind < 0.2:
+            editor.notify("$/cancelRequest", {"id": number})
+            continue
+        asked[number] = asked.get(number, 0) + 1
+        method = chance.choice(
+            ["starchat/ping", "no/such", "textDocument/codeAction", "starchat/status", "workspace/executeCommand"]
+        )
+        editor.send({"id": number, "method": method, "params": chance.choice([{}, None, [], {"command": "x"}])})
+    got: dict[str, int] = {}
+    for _ in range(sum(asked.values())):
+        number = editor.replies.get(timeout=10)["id"]
+        got[number] = got.get(number, 0) + 1
+    time.sleep(0.2)
+    assert editor.replies.empty()
+    assert got == asked
+
+
+def test_a_duplicate_id_in_flight_is_refused(editor: Editor) -> None:
+    editor.initialize()
+    editor.raw(framed({"jsonrpc": "2.0", "id": "d", "method": "starchat/ping"}) * 2)
+    assert "result" in editor.reply("d", 5)
+    assert editor.reply("d", 5)  # answered at once each time, so the id was free again
+
+
+def test_a_large_document_is_taken(editor: Editor) -> None:
+    editor.initialize()
+    editor.open("file:///big.py", "x = 1\n" * 350_000)
+    ping(editor)
+
+
+def test_exit_without_shutdown_is_1(editor: Editor) -> None:
+    editor.initialize()
+    editor.notify("exit")
+    assert editor.process.wait(2) == 1
+
+
+@pytest.mark.parametrize("half", [b"", b"Content-Length: 500\r\n\r\n{"])
+def test_closed_input_ends_the_server(editor: Editor, half: bytes) -> None:
+    editor.initialize()
+    editor.raw(half)
+    editor.process.stdin.close()
+    assert editor.process.wait(2) == 1
+
+
+def test_a_parent_that_is_gone_ends_the_server(start: Callable[[], Editor]) -> None:
+    parent = subprocess.Popen(["sleep", "60"])
+    editor = start()
+    editor.initialize(processId=parent.pid)
+    parent.kill()
+    parent.wait()
+    assert editor.process.wait(5) == 1
+
+
+def test_a_client_that_reads_nothing_does_not_stop_it(editor: Editor) -> None:
+    editor.initialize()
+    os.set_blocking(editor.process.stdout.fileno(), True)
+    for _ in range(3000):
+        editor.send({"id": "same", "method": "no/such", "params": {}})
+    ping(editor)
+
+
+def test_logs_hold_no_content(start: Callable[[], Editor]) -> None:
+    editor = start()
+    editor.initialize()
+    editor.open("file:///a.py", "CANARY-TEXT = 1\n")
+    editor.change("file:///a.py", 1, {"text": "CANARY-TEXT"})
+    editor.change("file:///never-opened.py", 1, {"text": "CANARY-TEXT"})
+    editor.send({"id": "x", "method": "textDocument/codeAction", "params": {"CANARY-TEXT": "CANARY-TEXT"}})
+    ping(editor)
+    assert b"CANARY" not in editor.stderr
+    assert not editor.messages("window/showMessage")
