@@ -85,8 +85,16 @@ def remove_socket(record: HostRecord) -> None:
 
 
 def known_keys() -> list[str]:
-    """The keys of all hosts that have written down an address."""
-    return sorted(path.stem for path in (home() / "hosts").glob("*.json"))
+    """The keys of all hosts that have written down an address.
+
+    Raises:
+        StorageError: our folder may not be read.
+    """
+    folder = home() / "hosts"
+    try:
+        return sorted(path.stem for path in folder.glob("*.json") if path.exists())
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be read: {error.strerror}.", "Check its permissions.") from error
 
 
 def replace_private(path: Path, text: str) -> None:

@@ -80,10 +80,10 @@ def last_words(key: str, status: int | None = None) -> str:
     fatal = [line for line in lines if line.startswith("Fatal Python error")]
     spoken = fatal or [line for line in lines if line.strip() and not line.startswith(_NOISE)]
     if spoken:
-        return spoken[-1].strip()[:300]
+        return spoken[-1].strip()[:300].rstrip(".") + "."
     if status is not None and status < 0:
         return f"it was ended by {signal.Signals(-status).name}, possibly for want of memory."
-    return "it said nothing." if status is None else f"it ended with status {status}."
+    return "it said nothing, as one that is killed for want of memory." if status is None else f"it ended with status {status}."
 
 
 def _detached() -> dict[str, Any]:

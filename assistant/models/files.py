@@ -12,6 +12,7 @@ from pathlib import Path
 
 from assistant.errors import StorageError
 from assistant.models.offers import size_text
+from assistant.settings import home
 
 CHUNK = 1 << 20
 
@@ -80,15 +81,22 @@ def storage_errors(folder: Path) -> Iterator[None]:
         if error.errno in _FULL:
             message = f"The disk under {folder} is full: {size_text(free_bytes(folder))} are left."
             raise StorageError(
-                message, "What has arrived is kept: free some space, or set STARCHAT_CACHE to another disk, and run it again."
+                message,
+                f"What has arrived is kept: free some space, or set {_variable(folder)} to another disk, and run it again.",
             ) from error
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             raise StorageError(
                 f"{error.filename or folder} may not be written or read: {error.strerror}.",
-                "Check the permissions of the folder, or set STARCHAT_CACHE to one of your own.",
+                f"Check the permissions of the folder, or set {_variable(folder)} to one of your own.",
             ) from error
         if error.errno in {errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}:
             raise StorageError(
-                f"{error.filename or folder} cannot be used: {error.strerror}.", "Check the disk and the folder."
+                f"{error.filename or folder} cannot be used: {error.strerror}.",
+                f"Check the disk and the folder, or set {_variable(folder)} to another.",
             ) from error
         raise
+
+
+def _variable(folder: Path) -> str:
+    """The environment variable that moves `folder` elsewhere."""
+    return "STARCHAT_HOME" if folder.is_relative_to(home()) else "STARCHAT_CACHE"

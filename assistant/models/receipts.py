@@ -110,8 +110,13 @@ def record(name: str, folder: Path, source: str, revision: str, hashes: dict[str
 
 
 def all_installed() -> tuple[Receipt, ...]:
-    """Every installed model, by name."""
-    folders = sorted(model_cache().glob("*/")) if model_cache().is_dir() else []
+    """Every installed model, by name.
+
+    Raises:
+        StorageError: the cache may not be read.
+    """
+    with storage_errors(model_cache()):
+        folders = sorted(model_cache().glob("*/")) if model_cache().is_dir() else []
     receipts = (installed(folder.name.replace("--", "/", 1)) for folder in folders if not folder.name.startswith("."))
     return tuple(receipt for receipt in receipts if receipt is not None)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from assistant.errors import InputError, ModelError, UsageError
 from assistant.models.catalogue import find, suggestion
-from assistant.models.files import write_text
+from assistant.models.files import storage_errors, write_text
 from assistant.models.safety import check_file, check_folder
 from assistant.models.spec import Format
 from assistant.settings import home
@@ -105,12 +105,12 @@ def _file() -> Path:
 
 def _table() -> dict[str, Registered]:
     try:
-        raw: dict[str, Any] = json.loads(_file().read_text(encoding="utf-8"))["models"]
+        with storage_errors(_file().parent):
+            text = _file().read_text(encoding="utf-8") if _file().exists() else '{"models": {}}'
+        raw: dict[str, Any] = json.loads(text)["models"]
         return {name: Registered(name, Path(row["path"]), row["template"]) for name, row in raw.items()}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{_file()} cannot be read: {type(error).__name__}.", "Mend or remove the file.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{_file()} is no list of models: {type(error).__name__}.", "Mend or remove the file.") from error
 
 
 def _write(table: dict[str, Registered]) -> None:

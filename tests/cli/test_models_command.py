@@ -123,6 +123,21 @@ def test_verify_names_what_nobody_knows(shell):
     assert_one_line(shell("models", "verify", "smolm2-135m"), 5, "No model is called", "smollm2-135m")
 
 
+@pytest.mark.parametrize(
+    ("command", "variable"), [("status", "STARCHAT_HOME"), ("stop", "STARCHAT_HOME"), ("models list", "STARCHAT_CACHE")]
+)
+def test_a_folder_that_cannot_be_read_is_one_line(shell, tmp_path, command, variable):
+    process = shell(*command.split(), **{variable: str(tmp_path / ("long" * 100))})
+    assert_one_line(process, 7, "cannot be", "name too long")
+
+
+def test_a_remedy_names_the_variable_that_moves_the_folder(shell, tmp_path, folder):
+    (tmp_path / "home").write_text("a file where a folder should be")
+    assert_one_line(shell("models", "add", folder, "--name", "mine"), 7, "STARCHAT_HOME")
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    assert_one_line(shell("models", "pull", "smollm2-135m", "-y", STARCHAT_HOME=str(tmp_path / "other")), 7, "STARCHAT_CACHE")
+
+
 def test_doctor_works_where_its_folder_cannot_be_made(shell):
     process = shell("doctor", STARCHAT_HOME="/proc/nowhere")
     assert process.returncode == 0, process.stdout + process.stderr

@@ -200,5 +200,5 @@ def test_broken_lists_of_models_are_reported():
     home = Path(os.environ["STARCHAT_HOME"])
     home.mkdir()
     (home / "models.json").write_text("{")
-    with pytest.raises(ModelError, match=r"models\.json cannot be read"):
+    with pytest.raises(ModelError, match=r"models\.json is no list of models"):
         prepared("anything")
