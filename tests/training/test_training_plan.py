@@ -99,7 +99,7 @@ def test_inspect_shows_text_ids_and_what_is_trained(capsys, monkeypatch):
     monkeypatch.delenv("STARCHAT_DATA", raising=False)
     assert main(["inspect", "tiny", "vocab=400", "--rows", "1"]) == 0
     out = capsys.readouterr().out
-    assert "<|assistant|>" in out and "trained" in out and "made line 1" in out
+    assert "<|assistant|>" in out and "trained" in out and "made line " in out
 
 
 def test_keys_are_listed_with_their_meaning(capsys):
@@ -132,3 +132,8 @@ def test_the_learning_rate_warms_up_and_follows_half_a_cosine():
     rates = [learning_rate(recipe, step, 195) for step in range(195)]
     assert max(rates) == rates[5] == pytest.approx(2e-5) and rates[0] == pytest.approx(2e-5 / 6)
     assert rates[100] == pytest.approx(1e-5, rel=0.01) and rates[-1] < 1e-8
+
+
+def test_the_page_about_training_names_every_recipe():
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    assert all(f"| `{name}` |" in page for name in config.names())
