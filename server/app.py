@@ -15,6 +15,7 @@ from pygls.protocol import default_converter
 
 from assistant import __version__
 from server.features import (
+    chat,
     code_action,
     did_change,
     did_change_configuration,
@@ -51,6 +52,11 @@ ROUTES: tuple[Route, ...] = (
     (types.WORKSPACE_DID_CHANGE_CONFIGURATION, did_change_configuration.did_change_configuration, dict),
     (types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS, did_change_workspace_folders.did_change_workspace_folders, None),
     (types.WORKSPACE_TEXT_DOCUMENT_CONTENT, text_document_content.text_document_content, None),
+    ("starchat/chat/create", chat.create, dict),
+    ("starchat/chat/turn", chat.turn, chat.Said),
+    ("starchat/chat/list", chat.listed, dict),
+    ("starchat/chat/show", chat.show, chat.ChatId),
+    ("starchat/chat/delete", chat.delete, chat.ChatId),
     ("starchat/status", status.status, dict),
     ("starchat/ping", ping.ping, dict),
 )

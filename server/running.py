@@ -74,7 +74,9 @@ async def _run(session: Session, job: Job, errand: Errand) -> Outcome:
 async def _done(session: Session, job: Job, errand: Errand, progress: Progress) -> Outcome:
     if errand.command.effect == "edit":
         return await _edited(session, job, errand, progress)
-    turn = Turn(errand.command, question=_question(errand), attachments=_attachments(session, errand))
+    about = errand.argument
+    attached = (excerpt(session, about.uri, about.range),) if about.uri else ()
+    turn = Turn(errand.command, question=about.question, attachments=attached)
     answer = await _taken(session, job, turn, progress)
     uri = answers.keep(session, job.id, answer.text)
     return Outcome(job.id, "answered", "Answered.", answer.text, uri)
@@ -133,16 +135,13 @@ def _failed(session: Session, job: Job, error: AssistantError) -> Outcome:
     return Outcome(job.id, kind, str(error), text, uri, error.code)
 
 
-def _question(errand: Errand) -> str:
-    return errand.argument.question
+def excerpt(session: Session, uri: str, selection: types.Range | None) -> Document:
+    """The selected lines of a document, as a document of their own; without a selection all of it.
 
-
-def _attachments(session: Session, errand: Errand) -> tuple[Document, ...]:
-    """The selected lines of the document that a question is about."""
-    if not errand.argument.uri:
-        return ()
-    document = source(session, errand.argument.uri).document
-    lines = lines_of(document.text, errand.argument.range)
-    first, last = lines or (1, len(split_lines(document.text)))
+    Raises:
+        InputError: the document cannot be used.
+    """
+    document = source(session, uri).document
+    first, last = lines_of(document.text, selection) or (1, None)
     text = "".join(split_lines(document.text)[first - 1 : last])
-    return (Document(document.path, text, language=document.language),)
+    return Document(document.path, text, language=document.language)

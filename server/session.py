@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from assistant.models.spec import ModelSpec
     from assistant.settings import Settings
     from server.applying import Proposal
+    from server.chats import Chat
     from server.errands import Errand
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class Session:
     folders: the URIs of its workspace folders.
     jobs: what is being done for it, by the job's id.  last: the errand that was begun last.
     done: the edits that were made, each as the proposal that takes it back.
-    answers: what the model said, by the job's id.
+    answers: what the model said, by the job's id.  chats: conversations, by their id.
     prepared: the model that lies ready, and the settings that asked for it.
     told_hosts: machines of which the user knows that text goes there.
     complaints: sentences about its settings that can be shown only once it is ready.
@@ -51,6 +52,7 @@ class Session:
     last: Errand | None = None
     done: list[Proposal] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)
+    chats: dict[str, Chat] = field(default_factory=dict)
     prepared: tuple[Settings, ModelSpec] | None = None
     told_hosts: set[str] = field(default_factory=set)
     complaints: list[str] = field(default_factory=list)
