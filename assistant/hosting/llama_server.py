@@ -62,6 +62,8 @@ class LlamaServer:
         except BaseException:
             self._remove()
             raise
+        # A server that is freed before its loop has begun never ends (xllamacpp 2026.10); one token shows that it has begun.
+        self.generate({"prompt": [0], "n_predict": 1, "stream": True}, lambda _: False)
 
     @property
     def _address(self) -> str:

@@ -73,6 +73,17 @@ def test_close_frees_threads_and_folder_and_nothing_is_written(smollm2, temporar
     assert list(temporary.iterdir()) == []
 
 
+def test_a_model_can_be_closed_as_soon_as_it_is_open(smollm2):
+    program = """
+import sys
+from assistant.hosting import llama_engine
+from assistant.models.spec import ModelSpec
+for _ in range(6):
+    llama_engine.open(ModelSpec.from_json(sys.argv[1]), lambda _: None).close()
+"""
+    subprocess.run([sys.executable, "-c", program, smollm2.to_json()], check=True, timeout=60)
+
+
 def test_the_socket_asks_for_the_key(llama):
     import socket
 
