@@ -142,7 +142,9 @@ def _failure(path: Path, error: object) -> AssistantError:
 
 def _environment(recipe: Recipe, machine: Machine) -> None:
     """What the ranks inherit; set here because DeepSpeed reads it when it is imported."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1" if machine.is_cpu else "4")
+    # More threads than cores make every one of them wait.
+    threads = max(1, (os.cpu_count() or 1) * recipe.nodes // machine.count) if machine.is_cpu else 4
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ["DS_ACCELERATOR"] = "cpu" if machine.is_cpu else "cuda"
     os.environ.setdefault("DEEPSPEED_LOG_LEVEL", "error")

@@ -94,7 +94,6 @@ def _work(job: Job) -> None:
 def _join(machine: Machine) -> None:
     if machine.is_cpu:
         os.environ["DS_ACCELERATOR"] = "cpu"
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
     import deepspeed
 
     if machine.is_cpu:
