@@ -59,8 +59,13 @@ class Conversation:
         return Conversation((*self.messages, Message(role, content)))
 
     def as_openai(self) -> list[dict[str, str]]:
-        """The `messages` array of the OpenAI chat API."""
-        return [{"role": message.role, "content": message.content} for message in self.messages]
+        """The `messages` array of the OpenAI chat API.
+
+        Half of a surrogate pair, which is how Python holds an argument or file name that is no UTF-8, becomes a question mark.
+        """
+        return [
+            {"role": message.role, "content": message.content.encode(errors="replace").decode()} for message in self.messages
+        ]
 
 
 def start(user: str, system: str = "") -> Conversation:

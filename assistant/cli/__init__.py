@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
+from pathlib import Path
 
 from assistant import __version__
 from assistant.cli.terminal import printable
-from assistant.errors import AssistantError, Cancelled
+from assistant.errors import AssistantError, Cancelled, StorageError
 
 _COMMANDS = ("ask", "fix", "models", "hosts", "doctor")
 
@@ -26,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (see `assistant.errors`)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
+    _prepare_streams()
     try:
         options = _parser().parse_args(given)
         code: int = options.run(options)
@@ -64,11 +68,24 @@ def _report(error: AssistantError, *, debug: bool) -> int:
     return error.exit_code
 
 
+def _prepare_streams() -> None:
+    """A stream that was closed beforehand is an empty one; a character that the output cannot hold is spelt out."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
+        elif mode == "w" and isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _bug(error: Exception) -> AssistantError:
-    wrapped = AssistantError(
-        f"Something went wrong that should not have: {type(error).__name__}: {error}.".replace("\n", " "),
-        "Please report it with the output of the same command and --debug.",
-    )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        wrapped: AssistantError = StorageError("The disk is full.", "Free some space and try again.")
+    else:
+        wrapped = AssistantError(
+            f"Something went wrong that should not have: {type(error).__name__}: {error}.",
+            "Please report it with the output of the same command and --debug.",
+        )
     wrapped.__cause__ = error
     return wrapped
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from assistant import __version__, settings
-from assistant.errors import ModelError
+from assistant.errors import ModelError, UsageError
 from assistant.models import receipts, registry
 from assistant.models.catalogue import find, suggestion
 from assistant.models.choice import Choice
@@ -16,7 +16,7 @@ from assistant.models.files import free_bytes
 from assistant.models.hardware import Hardware, package_version
 from assistant.models.offers import size_text
 from assistant.models.overview import fix_rate_text
-from assistant.models.prepare import is_hub_id, is_remote
+from assistant.models.prepare import is_hub_id, is_remote, require_engine
 from assistant.settings import Settings
 
 _PACKAGES = ("xllamacpp", "torch", "transformers", "accelerate", "bitsandbytes", "huggingface-hub")
@@ -40,6 +40,8 @@ def model_findings(given: Settings, hardware: Hardware) -> Iterator[Finding]:
         AssistantError: nothing can run.
     """
     remote = given.endpoint or (given.model if given.model and is_remote(given.model) else None)
+    if remote and not is_remote(remote):
+        raise UsageError(f"The endpoint {remote!r} is no URL.", "It must begin with http:// or https://.")
     if remote:
         yield "model", f"the server at {remote}; your code leaves this machine"
         return
@@ -48,7 +50,7 @@ def model_findings(given: Settings, hardware: Hardware) -> Iterator[Finding]:
         return
     chosen = decide(hardware, given)
     yield from _chosen(chosen)
-    _require_engine(chosen)
+    require_engine(chosen.entry)
 
 
 def _machine(hardware: Hardware) -> Iterator[Finding]:
@@ -105,11 +107,3 @@ def _unlisted(model: str) -> str:
     if not is_hub_id(model):
         raise ModelError(f"No model is called {model!r}.", suggestion(model, tuple(row.name for row in registry.registered())))
     return f"{model}, a hub model that the catalogue does not know; fix rate not measured"
-
-
-def _require_engine(chosen: Choice) -> None:
-    package, extra = ("xllamacpp", "") if chosen.entry.format == "gguf" else ("torch", "[torch]")
-    if package_version(package) is None:
-        raise ModelError(
-            f"{chosen.entry.name} needs the package {package}.", f"Install it: pip install 'starchat-assistant{extra}'."
-        )

@@ -93,7 +93,7 @@ def print_diff(diff: str) -> None:
         Console().print(Syntax(printable(diff), "diff", background_color="default", word_wrap=True))
         return
     sys.stdout.flush()
-    sys.stdout.buffer.write(diff.encode())
+    sys.stdout.buffer.write(diff.encode(errors="surrogateescape"))  # a file's name need not be UTF-8
     sys.stdout.buffer.flush()
 
 

@@ -10,7 +10,7 @@ from assistant.errors import InputError, ModelError, UsageError
 from assistant.models import receipts, registry
 from assistant.models.catalogue import Entry, find, suggestion
 from assistant.models.decision import decide, decide_place
-from assistant.models.hardware import probe
+from assistant.models.hardware import package_version, probe
 from assistant.models.installing import Consent, Report, install
 from assistant.models.offers import Progress
 from assistant.models.spec import Format, ModelSpec
@@ -62,6 +62,7 @@ def _from_catalogue(settings: Settings, consent: Consent, report: Report) -> Mod
     chosen = decide(probe(), settings)
     _warn(chosen.warnings, report)
     entry = chosen.entry
+    require_engine(entry)
     receipt = install(entry, consent, report)
     path = receipt.folder / entry.files[0].name if entry.format == "gguf" else receipt.folder
     spec = ModelSpec(entry.name, path, entry.format, entry.template, context_length=entry.context_length)
@@ -88,7 +89,9 @@ def _from_hub(model: str, consent: Consent, report: Report) -> ModelSpec:
     if not is_hub_id(model):
         names = tuple(row.name for row in registry.registered())
         raise ModelError(f"No model is called {model!r}.", suggestion(model, names))
-    receipt = install(hub_entry(model), consent, report)
+    entry = hub_entry(model)
+    require_engine(entry)
+    receipt = install(entry, consent, report)
     return _local(model, receipt.folder, "safetensors")
 
 
@@ -104,6 +107,17 @@ def hub_entry(repo: str) -> Entry:
         download_bytes=0,
         repo=repo,
     )
+
+
+def require_engine(entry: Entry) -> None:
+    """Find out before gigabytes are fetched whether they could be opened here.
+
+    Raises:
+        ModelError: the package of the model's engine is not installed.
+    """
+    package, extra = ("xllamacpp", "") if entry.format == "gguf" else ("torch", "[torch]")
+    if package_version(package) is None:
+        raise ModelError(f"{entry.name} needs the package {package}.", f"Install it: pip install 'starchat-assistant{extra}'.")
 
 
 def _local(name: str, path: Path, kind: Format, template: str = "auto") -> ModelSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -145,6 +146,49 @@ def test_a_full_disk_under_our_own_folder_is_said(environment: dict[str, str], s
     assert done.stderr.count("\n") == 1
     left = [path.name for path in (tmp_path / "home").rglob("*") if path.suffix in (".new", ".part")]
     assert left == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_an_output_that_is_full_is_said(environment: dict[str, str], run: Callable, script: Callable) -> None:
+    command = [_program(), "ask", "Hi", "-m", script({"reply": "ok"})]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (7, "assistant: The disk is full. Free some space and try again.\n")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_streams_that_are_closed_are_no_bug(
+    environment: dict[str, str], run: Callable, script: Callable, tmp_path: Path, closed: str
+) -> None:
+    (tmp_path / "a.txt").write_text("one\n")
+    model = script({"match": "a.txt", "reply": "two\n```"}, {"reply": "ok"})
+    for arguments in ("ask Hi", "fix --diff a.txt"):
+        command = f'exec "$0" {arguments} -m {model} {closed}'
+        done = subprocess.run(
+            ["sh", "-c", command, _program()], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_is_no_utf8_in_a_question_or_a_name_does_no_harm(
+    environment: dict[str, str], run: Callable, script: Callable, tmp_path: Path
+) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.txt")
+    path.write_text("one\n")
+    name = bytes(path)
+    model = script({"match": "rewrite|lines|bug", "reply": "two\n```"}, {"echo": True})
+    program = os.fsencode(_program())
+    asked = [program, b"ask", b"caf\xe9?", b"-f", name, b"--json", b"-m", model.encode()]
+    done = subprocess.run(asked, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    json.loads(done.stdout)
+    fixed = [program, b"fix", name, b"--write", b"-m", model.encode()]
+    done = subprocess.run(fixed, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"+++ b/\xff.txt\n" in done.stdout
+    assert path.read_text() == "two\n"
 
 
 def test_corrupt_settings_are_named(run: Callable, tmp_path: Path) -> None:

@@ -157,6 +157,7 @@ def test_doctor_fails_where_nothing_can_run(shell):
     assert process.returncode == 5
     assert "problem" in process.stdout
     assert shell("doctor", "-m", "no-such-model").returncode == 5
+    assert shell("doctor", "--endpoint", "localhost").returncode == 2
 
 
 def test_doctor_reports_a_gpu_that_cannot_be_used(shell, tmp_path):

@@ -51,6 +51,9 @@ def test_an_installed_wheel_answers_outside_the_clone(wheel: Path, tmp_path: Pat
     environment = user_environment(tmp_path) | {"PYTHONPATH": str(workspace)}
     assert "ask" in run(assistant, "--help", cwd=workspace, env=environment)
     try:
+        unopened = [assistant, "ask", "-m", "qwen2.5-coder-1.5b-torch", "Hello?"]  # not fetched where it could not be opened
+        refused = subprocess.run(unopened, cwd=workspace, env=environment, capture_output=True, text=True, check=False)
+        assert (refused.returncode, "needs the package torch" in refused.stderr) == (5, True), refused.stderr
         answer = run(assistant, "ask", "-y", "-m", f"scripted:{script}", "Hello?", cwd=workspace, env=environment)
     finally:
         run(assistant, "stop", cwd=workspace, env=environment)
