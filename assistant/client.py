@@ -63,6 +63,23 @@ class ModelClient:
                     yield item
         yield reading.done(self._cut_off())
 
+    async def complete(self, prefix: str, suffix: str, max_tokens: int, stop: tuple[str, ...] = ()) -> str:
+        """The text between `prefix` and `suffix`, as a whole; cancelling the call stops the model.
+
+        Raises:
+            UsageError: the model, or its server, cannot fill in the middle.
+            HostError: it cannot be reached.
+            AssistantError: whatever it refused with.
+        """
+        if not self.profile.fills:
+            raise UsageError(f"{self._name} does not complete code in the middle of a text.", "Choose a local code model.")
+        body = {"model": self.profile.name, "prompt": prefix, "suffix": suffix, "max_tokens": max_tokens, "temperature": 0}
+        answer = await self._json("POST", "/v1/completions", {**body, "stop": list(stop)} if stop else body)
+        try:
+            return str(answer["choices"][0]["text"])
+        except (KeyError, IndexError, TypeError) as error:
+            raise HostError(f"{self._name} answered with something that is no completion.", "Check the URL.") from error
+
     async def count(self, conversation: Conversation) -> TokenCount:
         """Tokens of the conversation and of the window; waits while the model loads.
 
