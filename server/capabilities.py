@@ -72,6 +72,7 @@ def offered(client: Client) -> dict[str, Any]:
         "textDocumentSync": {"openClose": True, "change": 2, "save": False},
         "codeActionProvider": {"codeActionKinds": kinds, "resolveProvider": client.resolve, "workDoneProgress": False},
         "executeCommandProvider": {"commands": commands(), "workDoneProgress": True},
+        "inlineCompletionProvider": True,
         "workspace": {
             "workspaceFolders": {"supported": True, "changeNotifications": True},
             **({"textDocumentContent": {"schemes": [SCHEME]}} if client.virtual_documents else {}),

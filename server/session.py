@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from assistant.settings import Settings
     from server.applying import Proposal
     from server.chats import Chat
+    from server.completing import Place
     from server.errands import Errand
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Session:
     jobs: what is being done for it, by the job's id.  last: the errand that was begun last.
     done: the edits that were made, each as the proposal that takes it back.
     answers: what the model said, by the job's id.  chats: conversations, by their id.
+    completing, completed: the inline completion that is being asked for, and recent ones.
     prepared: the model that lies ready, and the settings that asked for it.
     told_hosts: machines of which the user knows that text goes there.
     complaints: sentences about its settings that can be shown only once it is ready.
@@ -53,6 +55,8 @@ class Session:
     done: list[Proposal] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)
     chats: dict[str, Chat] = field(default_factory=dict)
+    completing: asyncio.Task[Any] | None = None
+    completed: dict[Place, str] = field(default_factory=dict)
     prepared: tuple[Settings, ModelSpec] | None = None
     told_hosts: set[str] = field(default_factory=set)
     complaints: list[str] = field(default_factory=list)
