@@ -19,6 +19,9 @@ from training.encoding import Vocabulary
 
 pytest.importorskip("deepspeed", reason="the extra `train` is not installed")
 
+# Three launches of real ranks are set up by one test, and the machine may be busy.
+pytestmark = pytest.mark.timeout(900)
+
 SEED = int(os.environ.get("STARCHAT_SEED", "20"))
 RANKS = Path(__file__).with_name("ranks.py")
 SMALL = (
