@@ -37,7 +37,7 @@ class Settings:
     dtype: what the torch engine computes in; `auto` is bfloat16.
     device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
     endpoint: base URL of an OpenAI-compatible server that is to be used instead of a local model.
-    threads: CPU threads of the engine; None leaves one core free.
+    threads: CPU threads of the engine; None leaves one core free where there are more than two.
     idle_minutes: how long the model host stays after its last request; 0 means for ever.
     """
 

@@ -24,7 +24,7 @@ class ModelSpec:
     few_shot: a file of example dialogues, for `few-shot`; None takes the project's own.
     device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
     dtype: `auto` (bfloat16), `float32` or `bfloat16`; for the torch engine.
-    threads: CPU threads; None leaves one core free.
+    threads: CPU threads; None leaves one core free where there are more than two.
     context_length: tokens of the window; None takes the model's own, capped where memory asks for it.
     """
 
