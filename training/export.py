@@ -110,7 +110,13 @@ def _consolidated(engine: Any) -> dict[str, Tensor]:  # noqa: ANN401 - DeepSpeed
     return {key.removeprefix("model."): value for key, value in (found or {}).items() if key.startswith("model.")}
 
 
-def _write(engine: Any, recipe: Recipe, weights: dict[str, Tensor], folder: Path, words: Vocabulary) -> None:  # noqa: ANN401
+def _write(
+    engine: Any,  # noqa: ANN401 - DeepSpeed is untyped
+    recipe: Recipe,
+    weights: dict[str, Tensor],
+    folder: Path,
+    words: Vocabulary,
+) -> None:
     dtype = DTYPES[recipe.dtype]
     if recipe.adapter == "none":
         model, state = engine.module.model, weights
