@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from lsprotocol import types
@@ -23,10 +24,7 @@ def keep(session: Session, job: str, text: str) -> str:
         uri = virtual_uri(job)
         session.editor.workspace_text_document_content_refresh(types.TextDocumentContentRefreshParams(uri))
         return uri
-    path = _file(session, job)
-    path.write_text(text, encoding="utf-8")
-    path.chmod(0o600)
-    return path.as_uri()
+    return _written(job, text).as_uri()
 
 
 async def show(session: Session, uri: str) -> None:
@@ -45,7 +43,13 @@ def virtual_uri(job: str) -> str:
     return f"{SCHEME}:/answers/{job}.md"
 
 
-def _file(session: Session, job: str) -> Path:
-    import os
-
-    return private_folder(home() / "answers") / f"{os.getpid()}-{job}.md"
+def _written(job: str, text: str) -> Path:
+    """A file that only the user can read; old ones go."""
+    folder = private_folder(home() / "answers")
+    path = folder / f"{os.getpid()}-{job}.md"
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)
+    files = sorted(folder.glob("*.md"), key=lambda each: each.stat().st_mtime)
+    for old in files[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return path

@@ -32,10 +32,9 @@ from server.features import (
     text_document_content,
     work_done_progress_cancel,
 )
+from server.greeting import NAME
 from server.protocol import Protocol
 from server.session import Session
-
-NAME = "starchat"
 
 Route = tuple[str, Callable[..., Any], Any]
 

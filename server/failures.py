@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pygls.exceptions import JsonRpcException
-
 from assistant.errors import AssistantError, Cancelled, EditConflict, InputError, UsageError
 
 PARSE_ERROR = -32700
@@ -35,6 +33,8 @@ class Refused(Exception):
 
 def answer_of(error: BaseException) -> dict[str, object]:
     """The `error` object of a reply.  A bug of ours is named by its type alone: its text could hold the user's."""
+    from pygls.exceptions import JsonRpcException  # the codes above are wanted before pygls has been read
+
     match error:
         case Refused() | JsonRpcException():
             return {"code": error.code, "message": str(error.message)}

@@ -40,12 +40,14 @@ class Job:
     """One command at work.
 
     title: what progress calls it.  token: the progress token that stands for it, None before there is one.
+    queued: whether others are before it at the model host.
     task: cancelling it stops the model within a token or a chunk of its prompt.
     """
 
     title: str
     id: str = field(default_factory=lambda: f"job-{next(_numbers)}")
     token: int | str | None = None
+    queued: bool = False
     task: asyncio.Task[Outcome] | None = None
 
     def stop(self) -> None:

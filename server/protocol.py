@@ -59,6 +59,11 @@ class Protocol(LanguageServerProtocol):
         else:
             self._take_notification(data)
 
+    def greeted(self, params: Mapping[str, Any]) -> None:
+        """Go on after an `initialize` that has been answered already."""
+        self._initialized = True
+        self.fm.features[types.INITIALIZE](params)
+
     def refuse(self, code: int, message: str, of: Id | float | None = None) -> None:
         """Answer what is no request that could be handled."""
         self._send_data({"jsonrpc": "2.0", "id": of, "error": {"code": code, "message": message}})

@@ -24,7 +24,7 @@ from server.model import connected, waiting_text
 from server.progress import Progress
 from server.session import Session
 
-PATIENCE = 0.8
+PATIENCE = 0.5
 """Seconds after which a client that shows no progress, and may be waiting for us with everything else, gets its reply."""
 
 _STREAM_SECONDS = 0.25
@@ -105,6 +105,7 @@ async def _taken(session: Session, job: Job, turn: Turn, progress: Progress) -> 
     text, shown, at = "", False, time.monotonic()
     async with connected(session, progress.report) as client, aclosing(take(turn, client)) as events:
         async for event in events:
+            job.queued = isinstance(event, Waiting) and event.state == "queued"
             match event:
                 case Waiting():
                     progress.report(waiting_text(event))

@@ -77,7 +77,8 @@ class Session:
     def status(self) -> dict[str, object]:
         """`{state, model, active, queued}`, and the reason where it failed."""
         state, model, reason = self._state
-        told = {"state": state, "model": model, "active": len(self.jobs), "queued": 0}
+        queued = sum(job.queued for job in self.jobs.values())
+        told = {"state": state, "model": model, "active": len(self.jobs) - queued, "queued": queued}
         return {**told, "reason": reason} if reason else told
 
     def warm_up(self) -> None:

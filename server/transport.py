@@ -11,13 +11,15 @@ import os
 import queue
 import threading
 from collections.abc import Callable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from server import failures
-from server.app import connect
+from server.failures import PARSE_ERROR
 from server.framing import Broken, Frames, frame
-from server.protocol import Protocol
-from server.session import Session
+from server.greeting import greeting_in
+
+if TYPE_CHECKING:
+    from server.protocol import Protocol
+    from server.session import Session
 
 log = logging.getLogger(__name__)
 
@@ -35,31 +37,53 @@ def serve_stdio() -> int:
 
 
 async def _serve(reading: int, writer: _Writer) -> int:
-    ended = asyncio.Event()
-    session = connect(lambda body: writer.put(frame(body)))
-    protocol = _protocol(session)
-    frames = Frames()
+    pieces: asyncio.Queue[bytes] = asyncio.Queue()
     loop = asyncio.get_running_loop()
-
-    def take(data: bytes) -> None:
-        for item in frames.feed(data) if data else ():
-            if protocol.exited:
-                break
+    _start(lambda: _read(reading, lambda data: loop.call_soon_threadsafe(pieces.put_nowait, data)), "reader")
+    frames = Frames()
+    items: list[bytes | Broken] = []
+    while not items:  # many clients write a header and its body one after the other
+        data = await pieces.get()
+        if not data:
+            return 1
+        items = list(frames.feed(data))
+    session = _session(items, lambda body: writer.put(frame(body)))
+    protocol = _protocol(session)
+    while not protocol.exited:
+        for item in items:
             _deliver(session, item)
-        if not data or protocol.exited:
-            ended.set()
-
-    _start(lambda: _read(reading, lambda data: loop.call_soon_threadsafe(take, data)), "reader")
-    await ended.wait()
+        data = b"" if protocol.exited else await pieces.get()
+        if not data:
+            break
+        items = list(frames.feed(data))
     await _wind_up(session)
-    return int(protocol.exit_code)
+    return protocol.exit_code
+
+
+def _session(items: list[bytes | Broken], send: Callable[[bytes], None]) -> Session:
+    """The session, made after a greeting at the head of `items` has been answered and taken from there.
+
+    Reading lsprotocol's thousand classes takes half a second on a slow machine; the editor need not wait for that.
+    """
+    greeting = greeting_in(items[0]) if items and isinstance(items[0], bytes) else None
+    if greeting is not None:
+        send(greeting.reply)
+        del items[0]
+    from server.app import connect
+
+    session = connect(send)
+    if greeting is not None:
+        _protocol(session).greeted(greeting.params)
+    return session
 
 
 def _deliver(session: Session, item: bytes | Broken) -> None:
     protocol = _protocol(session)
+    if protocol.exited:
+        return
     try:
         if isinstance(item, Broken):
-            protocol.refuse(failures.PARSE_ERROR, item.reason)
+            protocol.refuse(PARSE_ERROR, item.reason)
         else:
             protocol.receive(item)
     except Exception as error:  # the last net: one bad message must not cost those behind it
@@ -67,7 +91,7 @@ def _deliver(session: Session, item: bytes | Broken) -> None:
 
 
 def _protocol(session: Session) -> Protocol:
-    return cast(Protocol, session.editor.protocol)
+    return cast("Protocol", session.editor.protocol)
 
 
 async def _wind_up(session: Session) -> None:

@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from assistant import __version__
 from assistant.errors import SettingsError
 from server import parent
-from server.capabilities import client_of, offered
+from server.capabilities import client_of
+from server.greeting import result
 from server.options import received
 from server.session import Session
 
@@ -26,7 +26,7 @@ def initialize(session: Session, params: Mapping[str, Any]) -> dict[str, Any]:
     process_id = params.get("processId")
     if isinstance(process_id, int) and process_id > 0 and process_id != os.getpid():
         parent.watch(process_id)
-    return {"capabilities": offered(session.client), "serverInfo": {"name": "starchat", "version": __version__}}
+    return result(session.client)
 
 
 def _folders(params: Mapping[str, Any]) -> tuple[str, ...]:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from editor_at_pipes import Editor
+from tests.server.editor_at_pipes import Editor
 
 
 @pytest.fixture
@@ -46,6 +43,17 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[[], 
 @pytest.fixture
 def editor(start: Callable[[], Editor]) -> Editor:
     return start()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Editor]:
+    """One server for tests that leave it as it was."""
+    folder = tmp_path_factory.mktemp("shared")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("STARCHAT_")}
+    editor = Editor({**kept, "STARCHAT_HOME": str(folder / "home"), "STARCHAT_CACHE": str(folder / "cache")}, folder)
+    editor.initialize()
+    yield editor
+    editor.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from editor_at_pipes import NEOVIM, Editor
+from tests.server.editor_at_pipes import NEOVIM, Editor
 
 
 def begin(editor: Editor, model: str) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from editor_at_pipes import VSCODE, Editor
 
 from server.completing import Place, fitted
+from tests.server.editor_at_pipes import VSCODE, Editor
 
 URI = "file:///a.py"
 TEXT = "def add(a, b):\n    return \n\n\nprint(add(1, 2))\n"

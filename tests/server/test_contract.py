@@ -7,13 +7,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
-from editor_at_pipes import EGLOT, NEOVIM, VSCODE
-
 from server import failures, options
 from server.app import ROUTES
 from server.capabilities import Client, client_of, commands
 from server.jobs import End
 from server.verbs import VERBS
+from tests.server.editor_at_pipes import EGLOT, NEOVIM, VSCODE
 
 PAGE = (Path(__file__).parents[2] / "editor-clients" / "README.md").read_text(encoding="utf-8")
 

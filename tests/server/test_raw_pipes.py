@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from editor_at_pipes import Editor
+
+from tests.server.editor_at_pipes import Editor
 
 
 def ping(editor: Editor) -> None:
@@ -41,100 +42,96 @@ def test_order_of_a_connection(editor: Editor) -> None:
         (framed(b"\xff\xfe{}"), -32700),
         (framed(b"[" * 100_000), -32700),
         (framed([{"jsonrpc": "2.0", "id": 1, "method": "starchat/ping"}]), -32600),
-        (framed({"id": 7, "method": "starchat/ping"}), -32600),
-        (framed({"jsonrpc": "1.0", "id": 7, "method": "starchat/ping"}), -32600),
+        (framed({"id": "bad", "method": "starchat/ping"}), -32600),
+        (framed({"jsonrpc": "1.0", "id": "bad", "method": "starchat/ping"}), -32600),
         (framed({"jsonrpc": "2.0", "id": True, "method": "starchat/ping"}), -32600),
         (framed({"jsonrpc": "2.0", "id": None, "method": "starchat/ping"}), -32600),
         (framed({"jsonrpc": "2.0", "id": 1.5, "method": "starchat/ping"}), -32600),
-        (framed({"jsonrpc": "2.0", "id": 7, "method": 5}), -32600),
-        (framed({"jsonrpc": "2.0", "id": 7, "method": "textDocument/codeAction", "params": "x"}), -32602),
-        (framed({"jsonrpc": "2.0", "id": 7, "method": "textDocument/codeAction", "params": {"range": 3}}), -32602),
-        (framed({"jsonrpc": "2.0", "id": 7, "method": "textDocument/codeAction"}), -32602),
-        (framed({"jsonrpc": "2.0", "id": 7, "method": "workspace/executeCommand", "params": [1]}), -32602),
+        (framed({"jsonrpc": "2.0", "id": "bad", "method": 5}), -32600),
+        (framed({"jsonrpc": "2.0", "id": "bad", "method": "textDocument/codeAction", "params": "x"}), -32602),
+        (framed({"jsonrpc": "2.0", "id": "bad", "method": "textDocument/codeAction", "params": {"range": 3}}), -32602),
+        (framed({"jsonrpc": "2.0", "id": "bad", "method": "textDocument/codeAction"}), -32602),
+        (framed({"jsonrpc": "2.0", "id": "bad", "method": "workspace/executeCommand", "params": [1]}), -32602),
         (b"Content-Length: 1000000000000\r\n\r\n{}", -32700),
         (b'Content-Length: 9000\r\n\r\n{"half":', -32700),
         (b"Content-Length: 0\r\n\r\n", -32700),
     ],
 )
-def test_bad_messages_get_one_error_and_the_next_is_served(editor: Editor, raw: bytes, code: int) -> None:
-    editor.initialize()
-    editor.raw(raw)
-    ping(editor)
-    assert [reply["error"]["code"] for reply in editor._early.values()] == [code]
-    assert not editor.messages("window/showMessage")
+def test_bad_messages_get_one_error_and_the_next_is_served(shared: Editor, raw: bytes, code: int) -> None:
+    shared.replies.queue.clear()
+    shared._early.clear()
+    shared.raw(raw)
+    ping(shared)
+    assert [reply["error"]["code"] for reply in shared._early.values()] == [code]
+    assert not shared.messages("window/showMessage")
 
 
 @pytest.mark.parametrize(
     "header",
     ["content-length: {}\r\n\r\n", "Content-Length: {}\n\n", "CONTENT-LENGTH:{}\r\nContent-Type: x; charset=utf-8\r\n\r\n"],
 )
-def test_frames_are_read_leniently(editor: Editor, header: str) -> None:
-    editor.initialize()
+def test_frames_are_read_leniently(shared: Editor, header: str) -> None:
     body = b'{"jsonrpc":"2.0","id":"lenient","method":"starchat/ping"}'
-    editor.raw(header.format(len(body)).encode() + body)
-    assert editor.reply("lenient", 5)["result"] == {"ok": True}
-    ping(editor)
+    shared.raw(header.format(len(body)).encode() + body)
+    assert shared.reply("lenient", 5)["result"] == {"ok": True}
+    ping(shared)
 
 
 @pytest.mark.parametrize(
     "junk", [b"Content-Length: -5\r\n\r\n", b"garbage line\r\n", b"Content-Length: x\r\n\r\n{}", b"\x00" * 20_000]
 )
-def test_junk_between_frames_is_passed_over(editor: Editor, junk: bytes) -> None:
-    editor.initialize()
-    editor.raw(junk)
-    ping(editor)
+def test_junk_between_frames_is_passed_over(shared: Editor, junk: bytes) -> None:
+    shared.raw(junk)
+    ping(shared)
 
 
-def test_mutated_frames_never_silence_the_server(editor: Editor) -> None:
+def test_mutated_frames_never_silence_the_server(shared: Editor) -> None:
     chance = random.Random(20260)
-    editor.initialize()
-    for number in range(300):
+    for number in range(1000):
         good = framed({"jsonrpc": "2.0", "id": f"m{number}", "method": "starchat/ping", "params": {"x": "Häuser" * 5}})
         bad = bytearray(good)
         for _ in range(chance.randint(1, 4)):
             place = chance.randrange(len(bad))
             bad[place : place + chance.randint(0, 3)] = bytes(chance.randrange(256) for _ in range(chance.randint(0, 3)))
-        editor.raw(bytes(bad))
+        shared.raw(bytes(bad))
         if number % 10 == 9:
-            ping(editor)
-    assert editor.process.poll() is None
+            ping(shared)
+    assert shared.process.poll() is None
 
 
-def test_every_request_gets_exactly_one_reply(editor: Editor) -> None:
+def test_every_request_gets_exactly_one_reply(shared: Editor) -> None:
     chance = random.Random(7)
-    editor.initialize()
+    shared.replies.queue.clear()
     asked: dict[str, int] = {}
     for _ in range(1000):
         number = f"r{chance.randrange(400)}"
         kind = chance.random()
         if kind < 0.2:
-            editor.notify("$/cancelRequest", {"id": number})
+            shared.notify("$/cancelRequest", {"id": number})
             continue
         asked[number] = asked.get(number, 0) + 1
         method = chance.choice(
             ["starchat/ping", "no/such", "textDocument/codeAction", "starchat/status", "workspace/executeCommand"]
         )
-        editor.send({"id": number, "method": method, "params": chance.choice([{}, None, [], {"command": "x"}])})
+        shared.send({"id": number, "method": method, "params": chance.choice([{}, None, [], {"command": "x"}])})
     got: dict[str, int] = {}
     for _ in range(sum(asked.values())):
-        number = editor.replies.get(timeout=10)["id"]
+        number = shared.replies.get(timeout=10)["id"]
         got[number] = got.get(number, 0) + 1
     time.sleep(0.2)
-    assert editor.replies.empty()
+    assert shared.replies.empty()
     assert got == asked
 
 
-def test_a_duplicate_id_in_flight_is_refused(editor: Editor) -> None:
-    editor.initialize()
-    editor.raw(framed({"jsonrpc": "2.0", "id": "d", "method": "starchat/ping"}) * 2)
-    assert "result" in editor.reply("d", 5)
-    assert editor.reply("d", 5)  # answered at once each time, so the id was free again
+def test_a_duplicate_id_in_flight_is_refused(shared: Editor) -> None:
+    shared.raw(framed({"jsonrpc": "2.0", "id": "d", "method": "starchat/ping"}) * 2)
+    assert "result" in shared.reply("d", 5)
+    assert shared.reply("d", 5)  # answered at once each time, so the id was free again
 
 
-def test_a_large_document_is_taken(editor: Editor) -> None:
-    editor.initialize()
-    editor.open("file:///big.py", "x = 1\n" * 350_000)
-    ping(editor)
+def test_a_large_document_is_taken(shared: Editor) -> None:
+    shared.open("file:///big.py", "x = 1\n" * 350_000)
+    ping(shared)
 
 
 def test_exit_without_shutdown_is_1(editor: Editor) -> None:

@@ -1,0 +1,84 @@
+"""A document as an editor holds it, and the way a stock client uses the server on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from assistant.lines import line_starts, split_lines
+from server.positions import Encoding, to_offset
+from tests.server.editor_at_pipes import EGLOT, NEOVIM, VSCODE, Editor
+
+BUGGY = '"""Zählen 𝒳."""\n\n\ndef gcd(a, b):\n    if b == 0:\n        return a\n    return gcd(a % b, b)\n'
+FIXED = BUGGY.replace("gcd(a % b, b)", "gcd(b, a % b)")
+REPLY = "def gcd(a, b):\n    if b == 0:\n        return a\n    return gcd(b, a % b)\n```\n"
+CLIENTS: dict[str, tuple[dict[str, Any], Encoding]] = {
+    "vscode": (VSCODE, "utf-16"),
+    "neovim": (NEOVIM, "utf-8"),
+    "eglot": (EGLOT, "utf-16"),
+}
+WHERE = {"start": {"line": 3, "character": 0}, "end": {"line": 6, "character": 24}}
+PROBLEM = {"range": WHERE, "message": "RecursionError in gcd", "source": "pytest"}
+
+
+class Buffer:
+    """The document as the editor holds it; takes the server's edits and tells it of the result, as editors do."""
+
+    def __init__(self, editor: Editor, path: Path, text: str, encoding: Encoding) -> None:
+        self.editor, self.text, self.version, self.encoding = editor, text, 1, encoding
+        self.uri = path.as_uri()
+        self.edits: list[dict[str, Any]] = []
+        editor.answers["workspace/applyEdit"] = self.apply
+        editor.open(self.uri, text)
+
+    def type(self, text: str) -> None:
+        self.text, self.version = text, self.version + 1
+        self.editor.change(self.uri, self.version, {"text": text})
+
+    def apply(self, params: dict[str, Any]) -> dict[str, Any]:
+        self.edits.append(params)
+        edit = params["edit"]
+        changes = edit["documentChanges"] if "documentChanges" in edit else [{"edits": edit["changes"][self.uri]}]
+        version = changes[0].get("textDocument", {}).get("version", self.version)
+        if version != self.version:
+            return {"applied": False, "failureReason": "stale"}
+        self.type(self._after(changes[0]["edits"]))
+        return {"applied": True}
+
+    def _after(self, edits: list[dict[str, Any]]) -> str:
+        text = self.text
+        for edit in sorted(edits, key=lambda each: tuple(each["range"]["start"].values()), reverse=True):
+            start, end = (self._offset(text, edit["range"][edge]) for edge in ("start", "end"))
+            text = text[:start] + edit["newText"] + text[end:]
+        return text
+
+    def _offset(self, text: str, position: dict[str, int]) -> int:
+        lines = [*split_lines(text), ""]
+        return line_starts(lines)[position["line"]] + to_offset(lines[position["line"]], position["character"], self.encoding)
+
+
+def begin(editor: Editor, capabilities: dict[str, Any], model: str) -> None:
+    editor.answers["window/workDoneProgress/create"] = lambda params: None
+    editor.answers["window/showDocument"] = lambda params: {"success": True}
+    editor.answers["workspace/configuration"] = lambda params: [{"model": model}]
+    editor.answers["workspace/textDocumentContent/refresh"] = lambda params: None
+    editor.answers["client/registerCapability"] = lambda params: None
+    editor.initialize(capabilities, initializationOptions={"starchat": {"model": model}})
+
+
+def code_actions(editor: Editor, uri: str, **context: Any) -> list[dict[str, Any]]:
+    params = {"textDocument": {"uri": uri}, "range": WHERE, "context": {"diagnostics": [], **context}}
+    return editor.request("textDocument/codeAction", params)["result"]
+
+
+def ended(editor: Editor, result: dict[str, Any]) -> dict[str, Any]:
+    """The end of a job, which a client without progress is told by a message."""
+    if result.get("running"):
+        message = editor.wait_for(lambda each: each.get("method") == "window/showMessage")
+        return {"job": result["job"], "reason": message["params"]["message"]}
+    return result
+
+
+def run(editor: Editor, name: str, argument: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    params = {"command": f"starchat.{name}", "arguments": [argument] if argument else [], **more}
+    return ended(editor, editor.request("workspace/executeCommand", params)["result"])

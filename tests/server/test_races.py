@@ -1,0 +1,54 @@
+"""Typing against edits: each is made to exactly its version, carried over, or refused; and each can be taken back."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.scale import rounds
+from tests.server.buffer import BUGGY, FIXED, REPLY, WHERE, Buffer, begin, run
+from tests.server.editor_at_pipes import VSCODE, Editor
+
+INSIDE = ("    return gcd(a % b, b)", "    return gcd(a % b, b)  # typed")
+
+
+def test_typing_against_edits(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
+    begin(editor, VSCODE, script({"reply": REPLY}))
+    chance = random.Random(11)
+    seen = set()
+    for number in range(rounds(1000)):
+        end = chance.choice(["\n", "\r\n", "\r"])
+        buffer = Buffer(editor, tmp_path / f"numbers{number}.py", BUGGY.replace("\n", end), "utf-16")
+        typed = chance.choice(["before", "behind", "inside", "nothing"])
+        editor.answers["workspace/applyEdit"] = lambda params, buffer=buffer, typed=typed, end=end: race(
+            buffer, typed, end, params
+        )
+        before = typed_text(BUGGY.replace("\n", end), typed, end)
+        result = run(editor, "fix", {"uri": buffer.uri, "range": WHERE})
+        seen.add((typed, result["outcome"]))
+        assert result["outcome"] == ("conflict" if typed == "inside" else "applied")
+        wanted = before if typed == "inside" else typed_text(FIXED.replace("\n", end), typed, end)
+        assert buffer.text == wanted
+        if result["outcome"] == "applied":
+            editor.answers["workspace/applyEdit"] = buffer.apply
+            assert run(editor, "undo", {"uri": buffer.uri})["outcome"] == "applied"
+            assert buffer.text == before
+    assert len(seen) == 4
+
+
+def race(buffer: Buffer, typed: str, end: str, params: dict[str, Any]) -> dict[str, Any]:
+    """The user types just before the edit arrives."""
+    buffer.editor.answers["workspace/applyEdit"] = buffer.apply
+    if typed != "nothing":
+        buffer.type(typed_text(buffer.text, typed, end))
+    return buffer.apply(params)
+
+
+def typed_text(text: str, typed: str, end: str) -> str:
+    if typed == "before":
+        return f"import math{end}{text}"
+    if typed == "behind":
+        return f"{text}{end}print(1){end}"
+    return text.replace(*INSIDE) if typed == "inside" else text
