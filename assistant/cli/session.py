@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 
 from assistant.answer import Answer, Note
@@ -63,9 +64,19 @@ async def _remote(settings: Settings, progress: Progress) -> ModelClient:
 
 
 async def _local(settings: Settings, options: argparse.Namespace, progress: Progress) -> ModelClient:
-    with show_progress() as report:
+    with _interruptible(), show_progress() as report:
         spec = prepare(settings, consent_of(options), report)
     return await connect(spec, settings, watch=lambda waiting: progress.show(describe(waiting)))
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C ends what blocks the event loop, a question or a download, at once; the loop's own handler would wait for it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 async def _show(turn: Turn, client: ModelClient, printer: Printer | None, progress: Progress) -> Answer:

@@ -35,6 +35,20 @@ def test_the_offer_is_shown_and_no_means_no_and_enter_means_yes(tmp_path, answer
     os.close(ours)
 
 
+@pytest.mark.timeout(60)
+def test_ctrl_c_at_the_question_of_ask_stops_at_once(tmp_path):
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("STARCHAT_", "PIP_", "HF_"))}
+    environment |= {"STARCHAT_HOME": str(tmp_path / "home"), "STARCHAT_CACHE": str(tmp_path / "cache"), "COLUMNS": "200"}
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execve(sys.executable, [sys.executable, "-P", "-m", "assistant.cli", "ask", "-m", "smollm2-135m", "Hi"], environment)
+    assert "[Y/n]" in read_until(terminal, "[Y/n]")
+    os.write(terminal, b"\x03")
+    assert "assistant: Stopped." in read_until(terminal, "")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
+    os.close(terminal)
+
+
 def read_until(terminal, end):
     """What the terminal shows, up to `end`, or all of it."""
     shown = ""
