@@ -7,8 +7,10 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from assistant import __version__
+from assistant.errors import AssistantError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,17 +18,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=options.log, format="starchat: %(levelname)s %(message)s")
     logging.getLogger("pygls").setLevel(logging.CRITICAL + 1)  # it logs whole messages, and so the user's text
-    from server.transport import serve_stdio
-
-    code = serve_stdio()
+    try:
+        code = _serve(options.socket)
+    except AssistantError as error:
+        print(f"assistant-server: {error}", file=sys.stderr)
+        return error.exit_code
     sys.stderr.flush()
     os._exit(code)  # a download in another thread must not keep the process from ending
+
+
+def _serve(socket: Path | None) -> int:
+    if socket is not None:
+        from server.sockets import serve_socket
+
+        return serve_socket(socket)
+    from server.transport import serve_stdio
+
+    return serve_stdio()
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="assistant-server", description="The assistant for editors, over the LSP.")
     parser.add_argument("--version", action="version", version=f"assistant-server {__version__}")
     parser.add_argument("--stdio", action="store_true", help="serve on standard input and output, which is the default")
+    parser.add_argument("--socket", type=Path, metavar="PATH", help="serve many editors at a Unix socket")
     parser.add_argument(
         "--log", default="WARNING", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="what goes to standard error"
     )

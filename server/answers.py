@@ -9,6 +9,7 @@ from lsprotocol import types
 
 from assistant.settings import home, private_folder
 from server.capabilities import SCHEME
+from server.files import path_of
 from server.session import Session
 
 KEPT = 50
@@ -28,9 +29,11 @@ def keep(session: Session, job: str, text: str) -> str:
 
 
 async def show(session: Session, uri: str) -> None:
-    """Have the client show it, where it can."""
+    """Have the client show it; one that cannot is told where it is."""
     if session.client.shows_documents:
         await session.editor.window_show_document_async(types.ShowDocumentParams(uri, external=False, take_focus=False))
+    else:
+        session.tell(f"The answer is in {path_of(uri) or uri}", types.MessageType.Info)
 
 
 def content(session: Session, uri: str) -> str:

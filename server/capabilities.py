@@ -70,6 +70,7 @@ def offered(client: Client) -> dict[str, Any]:
     return {
         "positionEncoding": client.encoding,
         "textDocumentSync": {"openClose": True, "change": 2, "save": False},
+        "notebookDocumentSync": {"notebookSelector": [{"notebook": "*"}], "save": False},
         "codeActionProvider": {"codeActionKinds": kinds, "resolveProvider": client.resolve, "workDoneProgress": False},
         "executeCommandProvider": {"commands": commands(), "workDoneProgress": True},
         "inlineCompletionProvider": True,

@@ -42,7 +42,7 @@ async def reply(session: Session, errand: Errand, token: int | str | None) -> di
         raise
     if job.task.done():
         return job.task.result().as_json()
-    job.task.add_done_callback(lambda task: session.tell(task.result().reason, types.MessageType.Info))
+    job.task.add_done_callback(lambda task: _tell_end(session, task.result()))
     return {"job": job.id, "running": True}
 
 
@@ -126,13 +126,18 @@ async def _taken(session: Session, job: Job, turn: Turn, progress: Progress) -> 
     raise AssertionError("a turn always ends with an answer")
 
 
+def _tell_end(session: Session, outcome: Outcome) -> None:
+    """Tell a client that has its reply already; failures and answers have been shown."""
+    if outcome.outcome in ("applied", "cancelled"):
+        session.tell(outcome.reason, types.MessageType.Info)
+
+
 def _failed(session: Session, job: Job, error: AssistantError) -> Outcome:
     """An error as an outcome; an answer that came with it is kept where the user can read it."""
     kind: End = "conflict" if isinstance(error, EditConflict) else "no_edit" if isinstance(error, NoEdit) else "failed"
     text = error.reply if isinstance(error, NoEdit) else ""
     uri = answers.keep(session, job.id, text) if text.strip() else ""
-    if session.client.progress:  # others are told by the end of the job
-        session.tell(str(error))
+    session.tell(str(error))
     return Outcome(job.id, kind, str(error), text, uri, error.code)
 
 

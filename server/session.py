@@ -35,7 +35,7 @@ class Session:
 
     editor: the way to send to it.
     client: what it can do, known from `initialize` on.
-    folders: the URIs of its workspace folders.
+    folders: the URIs of its workspace folders.  owned: whether the process lives for this editor alone.
     jobs: what is being done for it, by the job's id.  last: the errand that was begun last.
     done: the edits that were made, each as the proposal that takes it back.
     answers: what the model said, by the job's id.  chats: conversations, by their id.
@@ -50,6 +50,7 @@ class Session:
     options: Options = field(default_factory=Options)
     documents: Documents = field(default_factory=Documents)
     folders: tuple[str, ...] = ()
+    owned: bool = True
     jobs: dict[str, Job] = field(default_factory=dict)
     last: Errand | None = None
     done: list[Proposal] = field(default_factory=list)

@@ -10,7 +10,7 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, cast
 
 from server.failures import PARSE_ERROR
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PIECE = 1 << 16
+PIECE = 1 << 16
+"""Bytes that are read at once, at most."""
+
 _LAST_WORDS_SECONDS = 1.0
 
 
@@ -40,19 +42,28 @@ async def _serve(reading: int, writer: _Writer) -> int:
     pieces: asyncio.Queue[bytes] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     _start(lambda: _read(reading, lambda data: loop.call_soon_threadsafe(pieces.put_nowait, data)), "reader")
+    return await converse(pieces.get, writer.put)
+
+
+async def converse(read: Callable[[], Awaitable[bytes]], send: Callable[[bytes], None], *, owned: bool = True) -> int:
+    """Serve one editor until it leaves; returns the exit code.
+
+    read: the next bytes, none at the end.  send: takes whole frames.
+    owned: whether the process ends with its editor, so that an editor that has vanished is to end it.
+    """
     frames = Frames()
     items: list[bytes | Broken] = []
     while not items:  # many clients write a header and its body one after the other
-        data = await pieces.get()
+        data = await read()
         if not data:
             return 1
         items = list(frames.feed(data))
-    session = _session(items, lambda body: writer.put(frame(body)))
+    session = _session(items, lambda body: send(frame(body)), owned=owned)
     protocol = _protocol(session)
     while not protocol.exited:
         for item in items:
             _deliver(session, item)
-        data = b"" if protocol.exited else await pieces.get()
+        data = b"" if protocol.exited else await read()
         if not data:
             break
         items = list(frames.feed(data))
@@ -60,7 +71,7 @@ async def _serve(reading: int, writer: _Writer) -> int:
     return protocol.exit_code
 
 
-def _session(items: list[bytes | Broken], send: Callable[[bytes], None]) -> Session:
+def _session(items: list[bytes | Broken], send: Callable[[bytes], None], *, owned: bool) -> Session:
     """The session, made after a greeting at the head of `items` has been answered and taken from there.
 
     Reading lsprotocol's thousand classes takes half a second on a slow machine; the editor need not wait for that.
@@ -72,6 +83,7 @@ def _session(items: list[bytes | Broken], send: Callable[[bytes], None]) -> Sess
     from server.app import connect
 
     session = connect(send)
+    session.owned = owned
     if greeting is not None:
         _protocol(session).greeted(greeting.params)
     return session
@@ -111,7 +123,7 @@ def _take_over() -> tuple[int, int]:
 
 def _read(reading: int, deliver: Callable[[bytes], object]) -> None:
     try:
-        while data := os.read(reading, _PIECE):
+        while data := os.read(reading, PIECE):
             deliver(data)
         deliver(b"")
     except (OSError, RuntimeError):  # the loop has ended before its input

@@ -24,7 +24,7 @@ def initialize(session: Session, params: Mapping[str, Any]) -> dict[str, Any]:
     except SettingsError as error:
         session.complaints.append(str(error))
     process_id = params.get("processId")
-    if isinstance(process_id, int) and process_id > 0 and process_id != os.getpid():
+    if session.owned and isinstance(process_id, int) and process_id > 0 and process_id != os.getpid():
         parent.watch(process_id)
     return result(session.client)
 

@@ -170,6 +170,13 @@ def test_an_answer_is_a_private_file_without_virtual_documents(
     assert path.is_relative_to(tmp_path / "home")
 
 
+def test_a_client_that_shows_no_documents_is_told_where_the_answer_is(editor: Editor, script: Callable[..., str]) -> None:
+    begin(editor, EGLOT, script({"reply": "An answer."}))
+    editor.begin("workspace/executeCommand", {"command": "starchat.ask", "arguments": [{"question": "What?"}]})
+    message = editor.wait_for(lambda each: each.get("method") == "window/showMessage")["params"]["message"]
+    assert Path(message.removeprefix("The answer is in ")).read_text() == "An answer."
+
+
 def test_actions_honour_what_the_client_asks_for(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
     begin(editor, VSCODE, script({"reply": "x"}))
     buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
