@@ -64,10 +64,11 @@ async def _remote(session: Session, settings: Settings) -> ModelClient:
 
 
 async def _local(session: Session, settings: Settings, tell: Tell) -> ModelClient:
-    if session.prepared is None or session.prepared[0] != settings:
-        session.now("preparing")
-        session.prepared = (settings, await _prepared(session, settings, tell))
-    spec = session.prepared[1]
+    async with session.preparing:
+        if session.prepared is None or session.prepared[0] != settings:
+            session.now("preparing")
+            session.prepared = (settings, await _prepared(session, settings, tell))
+        spec = session.prepared[1]
 
     def watch(waiting: Waiting) -> None:
         session.now("loading" if waiting.state == "loading" else "starting", spec.name)

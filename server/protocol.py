@@ -7,6 +7,7 @@ and its own handlers keep documents that break lines where editors do not.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable, Hashable, Mapping
@@ -64,6 +65,14 @@ class Protocol(LanguageServerProtocol):
         self._initialized = True
         self.fm.features[types.INITIALIZE](params)
 
+    def cancel_open(self) -> list[asyncio.Task[Any]]:
+        """Cancel every request that is being worked on; returns their tasks."""
+        futures = [self._request_futures.get(number) for number in self._open]
+        tasks = [future for future in futures if isinstance(future, asyncio.Task)]
+        for task in tasks:
+            task.cancel()
+        return tasks
+
     def refuse(self, code: int, message: str, of: Id | float | None = None) -> None:
         """Answer what is no request that could be handled."""
         self._send_data({"jsonrpc": "2.0", "id": of, "error": {"code": code, "message": message}})
@@ -79,7 +88,9 @@ class Protocol(LanguageServerProtocol):
         self._initialized = self._initialized or method == types.INITIALIZE
         self._open.add(cast(Id, number))
         self._handle_request(cast(Id, number), str(method), params)
-        self._shutdown = self._shutdown or method == types.SHUTDOWN
+        if method == types.SHUTDOWN:
+            self._shutdown = True
+            self.cancel_open()
 
     def _check_order(self, number: Id | float | None, method: object) -> None:
         if not isinstance(method, str) or not isinstance(number, (int, str)):

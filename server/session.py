@@ -40,7 +40,7 @@ class Session:
     done: the edits that were made, each as the proposal that takes it back.
     answers: what the model said, by the job's id.  chats: conversations, by their id.
     completing, completed: the inline completion that is being asked for, and recent ones.
-    prepared: the model that lies ready, and the settings that asked for it.
+    prepared: the model that lies ready, and the settings that asked for it; one at a time is prepared.
     told_hosts: machines of which the user knows that text goes there.
     complaints: sentences about its settings that can be shown only once it is ready.
     """
@@ -59,6 +59,7 @@ class Session:
     completing: asyncio.Task[Any] | None = None
     completed: dict[Place, str] = field(default_factory=dict)
     prepared: tuple[Settings, ModelSpec] | None = None
+    preparing: asyncio.Lock = field(default_factory=asyncio.Lock)
     told_hosts: set[str] = field(default_factory=set)
     complaints: list[str] = field(default_factory=list)
     _state: tuple[str, str, str] = ("off", "", "")

@@ -107,8 +107,8 @@ def _protocol(session: Session) -> Protocol:
 
 
 async def _wind_up(session: Session) -> None:
-    """Stop all jobs, and give them a moment to let go of the model."""
-    tasks = session.stop_all()
+    """Stop all work, and give it a moment to let go of the model."""
+    tasks = [*_protocol(session).cancel_open(), *session.stop_all()]
     if tasks:
         await asyncio.wait(tasks, timeout=_LAST_WORDS_SECONDS)
 

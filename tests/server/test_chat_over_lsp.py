@@ -73,3 +73,13 @@ def test_what_cannot_be_done_is_refused(editor: Editor, script: Callable[..., st
     long = editor.request("starchat/chat/turn", {"chat": chat, "text": "long " * 500})["error"]
     assert long["data"]["code"] == "context_length_exceeded"
     assert editor.request("starchat/chat/show", {"chat": chat})["result"]["messages"] == []
+
+
+def test_shutdown_ends_a_turn(editor: Editor, script: Callable[..., str]) -> None:
+    chat = begin(editor, script({"reply": "word " * 2000, "delay_ms": 10}))
+    number = editor.begin("starchat/chat/turn", {"chat": chat, "text": "Go on", "token": "t"})
+    editor.wait_for(lambda each: each.get("params", {}).get("value", {}).get("kind") == "delta")
+    assert editor.request("shutdown")["result"] is None
+    assert editor.reply(number, 5)["error"]["code"] == -32800
+    editor.notify("exit")
+    assert editor.process.wait(2) == 0
