@@ -6,6 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from lsprotocol import types
+from pygls.exceptions import JsonRpcException
 
 from assistant.edits import EditPlan
 from assistant.errors import EditConflict, NoEdit
@@ -44,7 +45,7 @@ async def apply(session: Session, proposal: Proposal) -> str:
     for _ in range(TRIES):
         now = source(session, proposal.uri)
         plan = rebase(proposal.plan, proposal.region, proposal.before, now.document.text)
-        result = await session.editor.workspace_apply_edit_async(_request(session, proposal, plan, now))
+        result = await _asked(session, _request(session, proposal, plan, now))
         if result.applied:
             _remember(session, proposal, plan, now.document.text)
             return await _looked_at(session, plan, now)
@@ -86,6 +87,14 @@ async def undo(session: Session, uri: str) -> str:
     del session.done[place]
     session.done.pop()  # what the undoing itself left there
     return said.replace("Applied", "Taken back")
+
+
+async def _asked(session: Session, request: types.ApplyWorkspaceEditParams) -> types.ApplyWorkspaceEditResult:
+    """What the client makes of the edit; an error of its own is a refusal, too."""
+    try:
+        return await session.editor.workspace_apply_edit_async(request)
+    except JsonRpcException as error:
+        return types.ApplyWorkspaceEditResult(applied=False, failure_reason=str(error.message))
 
 
 def _request(session: Session, proposal: Proposal, plan: EditPlan, now: Source) -> types.ApplyWorkspaceEditParams:

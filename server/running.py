@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from contextlib import aclosing
 from typing import Any
@@ -24,6 +25,8 @@ from server.model import connected, waiting_text
 from server.progress import Progress
 from server.session import Session
 
+log = logging.getLogger(__name__)
+
 PATIENCE = 0.5
 """Seconds after which a client that shows no progress, and may be waiting for us with everything else, gets its reply."""
 
@@ -41,8 +44,8 @@ async def reply(session: Session, errand: Errand, token: int | str | None) -> di
         job.stop()
         raise
     if job.task.done():
-        return job.task.result().as_json()
-    job.task.add_done_callback(lambda task: _tell_end(session, task.result()))
+        return _outcome(job).as_json()
+    job.task.add_done_callback(lambda task: _tell_end(session, _outcome(job)))
     return {"job": job.id, "running": True}
 
 
@@ -52,7 +55,14 @@ def start(session: Session, errand: Errand, token: int | str | None = None) -> J
     job = Job(errand.command.title, token=token)
     session.jobs[job.id] = job
     job.task = asyncio.get_running_loop().create_task(_run(session, job, errand))
+    job.task.add_done_callback(lambda task: session.jobs.pop(job.id, None))
     return job
+
+
+def _outcome(job: Job) -> Outcome:
+    """How a job that is over has ended; one that was stopped before its first step has none of its own."""
+    assert job.task is not None
+    return Outcome(job.id, "cancelled", "Stopped.") if job.task.cancelled() else job.task.result()
 
 
 async def _run(session: Session, job: Job, errand: Errand) -> Outcome:
@@ -65,8 +75,9 @@ async def _run(session: Session, job: Job, errand: Errand) -> Outcome:
         outcome = Outcome(job.id, "cancelled", "Stopped.")
     except AssistantError as error:
         outcome = _failed(session, job, error)
-    finally:
-        session.jobs.pop(job.id, None)
+    except Exception as error:  # the last net: a bug of ours ends the job in order, too
+        log.warning("A job failed: %s", type(error).__name__)
+        outcome = Outcome(job.id, "failed", f"Something went wrong that should not have: {type(error).__name__}.")
     progress.end(outcome.reason)
     return outcome
 

@@ -147,7 +147,9 @@ class Editor:
                     continue
                 self.heard.append(message)
                 if "id" in message and message["method"] in self.answers:
-                    self.send({"id": message["id"], "result": self.answers[message["method"]](message["params"])})
+                    result = self.answers[message["method"]](message["params"])
+                    failed = {"error": {"code": -32603, "message": str(result)}} if isinstance(result, Exception) else None
+                    self.send({"id": message["id"], **(failed or {"result": result})})
 
     def _drain(self) -> None:
         while data := self.process.stderr.read(4096):

@@ -147,6 +147,29 @@ def test_no_edit_keeps_the_answer_and_says_why(
     assert not buffer.edits
 
 
+@pytest.mark.parametrize("answer", [{"applied": False, "failureReason": "read-only"}, ValueError("broken client"), {}, None])
+def test_an_editor_that_refuses_is_no_trouble(editor: Editor, script: Callable[..., str], tmp_path: Path, answer: Any) -> None:
+    begin(editor, VSCODE, script({"reply": REPLY}))
+    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
+    editor.answers["workspace/applyEdit"] = lambda params: answer
+    result = run(editor, "fix", {"uri": buffer.uri, "range": WHERE})
+    assert result["outcome"] == "no_edit", result
+    assert "gcd(b, a % b)" in result["text"]
+    assert editor.request("starchat/status")["result"]["active"] == 0
+
+
+def test_a_client_that_makes_stale_edits_is_detected(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
+    begin(editor, NEOVIM, script({"reply": REPLY}))
+    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-8")
+
+    def careless(params: dict[str, Any]) -> dict[str, Any]:
+        buffer.text = "def gcd(): ...\n" * 9
+        return buffer.apply({"edit": {"changes": {buffer.uri: []}}})
+
+    editor.answers["workspace/applyEdit"] = careless
+    assert "not what was expected" in run(editor, "fix", {"uri": buffer.uri, "range": WHERE})["reason"]
+
+
 def test_a_question_in_a_comment_is_answered_in_a_document(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
     begin(editor, VSCODE, script({"match": "why recursion", "reply": "Because of **Euclid**."}, {"reply": "no"}))
     buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY.replace("    if b", "    # ai: why recursion?\n    if b"), "utf-16")
@@ -227,6 +250,19 @@ def test_files_outside_the_workspace_are_not_touched(
     assert result["outcome"] == "failed"
     assert result["code"] == "invalid_input"
     assert not editor.messages("workspace/applyEdit")
+
+
+def test_a_closed_file_of_the_workspace_is_read_from_disk(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
+    path = tmp_path / "häuser.py"
+    path.write_text(BUGGY)
+    editor.answers["workspace/applyEdit"] = lambda params: {"applied": True}
+    options = {"starchat": {"model": script({"reply": REPLY})}}
+    capabilities = {"workspace": {"workspaceEdit": {"documentChanges": True}}, "window": {"workDoneProgress": True}}
+    editor.initialize(capabilities, initializationOptions=options, workspaceFolders=[{"uri": tmp_path.as_uri(), "name": "w"}])
+    assert run(editor, "fix", {"uri": path.as_uri(), "range": WHERE})["outcome"] == "applied"
+    [change] = editor.messages("workspace/applyEdit")[0]["params"]["edit"]["documentChanges"]
+    assert change["textDocument"] == {"uri": path.as_uri(), "version": None}
+    assert path.read_text() == BUGGY  # the editor writes, never the server
 
 
 def test_settings_are_live_and_errors_are_outcomes(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
