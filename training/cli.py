@@ -19,10 +19,10 @@ python -m training keys                              every key of a recipe, and 
 FLAGS = ("--plan", "--json", "--dry-run", "--rows", "--help", "-h")
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit code, and prints an error as one line with its remedy."""
     try:
-        return _dispatch(list(arguments))
+        return _dispatch(list(sys.argv[1:] if arguments is None else arguments))
     except AssistantError as error:
         sys.stderr.write(f"training: {error}\n")
         return error.exit_code

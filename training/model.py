@@ -158,6 +158,10 @@ def _adapted(model: Any, recipe: Recipe) -> Any:  # noqa: ANN401 - a peft model
     adapted = get_peft_model(model, lora)
     model.get_input_embeddings().weight.requires_grad_(True)
     model.get_output_embeddings().weight.requires_grad_(True)
+    # peft makes adapters in float32, and ZeRO-3 wants all that is trained in one type; its master weights are float32 anyway.
+    for parameter in adapted.parameters():
+        if parameter.requires_grad and parameter.dtype != DTYPES[recipe.dtype]:
+            parameter.data = parameter.data.to(DTYPES[recipe.dtype])
     if recipe.checkpointing:
         model.enable_input_require_grads()
     return adapted

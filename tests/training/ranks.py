@@ -146,7 +146,7 @@ def adapter(job, words, folder):
     made = replace(
         *(job.recipe,),
         **{"base": str(base), "layers": 0, "width": 0, "heads": 0, "vocab": 0, "adapter": "lora", "lora_dropout": 0.0},
-        **{"template": "chatml", "output": str(folder / "lora"), "max_steps": 4, "learning_rate": 5e-3},
+        **{"template": "chatml", "output": str(folder / "lora"), "max_steps": 4, "learning_rate": 5e-3, "dtype": "bfloat16"},
     )
     if dist.get_rank() == 0:
         launch.ready(made)

