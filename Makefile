@@ -9,7 +9,7 @@ unexport Q
 export ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help ask test check soak bench-ask clean
+.PHONY: help ask test check soak train-tiny bench-ask clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,10 @@ check: ## Check format, lint, types and layers.
 soak: ## Run the tests with the full counts of the promises, for hours; ONLY="…" picks some, as pytest's -k does.
 	@scripts/bootstrap test
 	@STARCHAT_SCALE=1 $(BIN)/python -m pytest -m "soak or not soak" --timeout 14400 -k "$$ONLY"
+
+train-tiny: ## Train a tiny StarChat on two CPU ranks, in minutes; writes runs/tiny.
+	@scripts/bootstrap train
+	@$(BIN)/python -m training tiny
 
 bench-ask: ## Measure how quick an answer is; prints each figure beside its goal.
 	@scripts/bootstrap test

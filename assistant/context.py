@@ -69,16 +69,17 @@ def attachments_text(attachments: Sequence[Document], piped: str = "") -> str:
     return "\n\n".join(parts)
 
 
-def check_room(region_tokens: int, free_tokens: int) -> int:
+def check_room(region_tokens: int, prompt_tokens: int, window: int) -> int:
     """How many tokens the new text of a region of `region_tokens` is allowed.
 
     Raises:
-        ContextOverflow: with the prompt, that is more than `free_tokens`, the ones that the window has left.
+        ContextOverflow: the window has fewer left beside the prompt, which shows the region as well.
     """
     needed = ceil(GROWTH * region_tokens)
-    if needed > free_tokens:
+    if needed > window - prompt_tokens:
         raise ContextOverflow(
-            f"The region has {region_tokens:,} tokens; rewriting it needs {needed:,}, and {max(free_tokens, 0):,} are free.",
+            f"The region has {region_tokens:,} tokens: reading it takes {prompt_tokens:,} and rewriting it {needed:,},"
+            f" and the model's window holds {window:,}.",
             "Choose fewer lines, or a model with a larger window.",
         )
     return needed

@@ -96,6 +96,16 @@ def write(document: Document, text: str) -> None:
         raise _storage_error(document.path, error) from error
 
 
+def check_writable(document: Document) -> None:
+    """Refuse early what `write` would refuse at the end, before a model is asked for an edit.
+
+    Raises:
+        StorageError: the file is read-only.
+    """
+    if document.path is not None and document.path.exists():
+        _refuse_read_only(document.path)
+
+
 def _replace(target: Path, data: bytes, document: Document) -> None:
     """Write `data` beside `target`, compare what stands there with what was read, and rename."""
     handle, name = tempfile.mkstemp(prefix=".starchat-", suffix=".tmp", dir=target.parent)

@@ -17,6 +17,9 @@ from assistant.server_errors import from_answer
 CHARACTERS_PER_TOKEN = 3.0
 """For estimates.  Code has 3 to 4 characters in a token, so that this errs on the side of too many tokens."""
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""Names of this machine; text that is sent there does not leave it."""
+
 ESTIMATE_MARGIN = 1.1
 _TOKENS_PER_MESSAGE = 8
 
@@ -45,7 +48,7 @@ class EndpointProfile:
     @property
     def remote(self) -> bool:
         """Whether text leaves this machine."""
-        return self.host not in ("", "localhost", "127.0.0.1", "::1")
+        return self.host not in ("", *LOOPBACK)
 
 
 async def probe(http: httpx2.AsyncClient, model: str | None) -> EndpointProfile:

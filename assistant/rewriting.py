@@ -144,8 +144,9 @@ async def _allowance(conversation: Conversation, region: str, client: ModelClien
     """
     prompt = await client.count(conversation)
     own = await client.count(start(region))
-    needed = check_room(own.count, (prompt.limit or 2**31) - prompt.count)
-    return min(2 * needed + 256, (prompt.limit or 2**31) - prompt.count)
+    window = prompt.limit or 2**31
+    needed = check_room(own.count, prompt.count, window)
+    return min(2 * needed + 256, window - prompt.count)
 
 
 def _outcome(task: Rewrite, exchanged: Exchange, usage: Usage) -> Answer | NoEdit:

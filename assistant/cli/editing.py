@@ -12,7 +12,7 @@ from assistant.cli.output import print_context, print_json
 from assistant.cli.session import Held, hold
 from assistant.cli.terminal import confirm, print_diff, printable
 from assistant.commands import command
-from assistant.document import Document, load, write
+from assistant.document import Document, check_writable, load, write
 from assistant.edits import unified_diff
 from assistant.errors import NoEdit
 from assistant.rebase import rebase
@@ -32,6 +32,8 @@ def edit(name: str, options: argparse.Namespace) -> int:
     turn = Turn(command(name), document=document, lines=lines, max_tokens=options.max_tokens, temperature=options.temperature)
     if options.show_context:
         return print_context(turn)
+    if (options.write or options.yes) and not options.diff:
+        check_writable(document)
     held = _asked(turn, options)
     assert held.answer.edit is not None  # a command that edits gives a plan or raises NoEdit
     diff = unified_diff(document, held.answer.edit)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from assistant import __version__, settings
+from assistant.endpoints import LOOPBACK
 from assistant.errors import ModelError, UsageError
 from assistant.models import receipts, registry
 from assistant.models.catalogue import find, suggestion
@@ -43,7 +45,8 @@ def model_findings(given: Settings, hardware: Hardware) -> Iterator[Finding]:
     if remote and not is_remote(remote):
         raise UsageError(f"The endpoint {remote!r} is no URL.", "It must begin with http:// or https://.")
     if remote:
-        yield "model", f"the server at {remote}; your code leaves this machine"
+        leaves = "" if urlsplit(remote).hostname in LOOPBACK else "; your code leaves this machine"
+        yield "model", f"the server at {remote}{leaves}"
         return
     if given.model and find(given.model) is None:
         yield "model", _unlisted(given.model)

@@ -34,6 +34,23 @@ def prepare(settings: Settings, consent: Consent, report: Report) -> ModelSpec:
         DownloadError, StorageError: the download failed; what has arrived is kept.
         UsageError: the settings name a remote endpoint (see `is_remote`).
     """
+    spec = _resolved(settings, consent, report)
+    if spec.format == "gguf" and settings.quantization not in (None, "none"):
+        _warn((f"{spec.name} is a GGUF file, quantized as it is; {settings.quantization} does not apply to it.",), report)
+    return spec
+
+
+def is_remote(model: str) -> bool:
+    """Whether this names an OpenAI-compatible server rather than a model on this machine."""
+    return model.lower().startswith(("http://", "https://"))
+
+
+def is_hub_id(model: str) -> bool:
+    """Whether this has the form of a hub's repository, `owner/name`."""
+    return _HUB_ID.fullmatch(model) is not None
+
+
+def _resolved(settings: Settings, consent: Consent, report: Report) -> ModelSpec:
     model = settings.model
     if model and is_remote(model):
         raise UsageError(f"{model} is an endpoint, not a model that can be prepared here.", "Use it as --endpoint.")
@@ -46,16 +63,6 @@ def prepare(settings: Settings, consent: Consent, report: Report) -> ModelSpec:
         registry.check_path(own.path)
         return _placed(_local(own.name, own.path, own.format, own.template), settings, report)
     return _placed(_from_path(model) or _from_hub(model, consent, report), settings, report)
-
-
-def is_remote(model: str) -> bool:
-    """Whether this names an OpenAI-compatible server rather than a model on this machine."""
-    return model.lower().startswith(("http://", "https://"))
-
-
-def is_hub_id(model: str) -> bool:
-    """Whether this has the form of a hub's repository, `owner/name`."""
-    return _HUB_ID.fullmatch(model) is not None
 
 
 def _from_catalogue(settings: Settings, consent: Consent, report: Report) -> ModelSpec:

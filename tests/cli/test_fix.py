@@ -225,7 +225,7 @@ def test_each_mistake_is_one_line_with_its_exit_code(run: Callable, script: Call
         (("numbers.py:1-99",), 3, "has 13 lines"),
         (("numbers.py:9-6",), 2, "makes no sense"),
         (("numbers.py:0",), 2, "makes no sense"),
-        (("big.py", "-m", small), 3, "are free"),
+        (("big.py", "-m", small), 3, "window holds 8,192"),
         (("locked.py:6-9", "--write", "-m", small), 7, "read-only"),
     ]:
         done = run("fix", *arguments)
