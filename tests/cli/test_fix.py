@@ -76,12 +76,12 @@ def test_json_holds_the_edit(run: Callable, script: Callable, file: Path) -> Non
     assert file.read_text() == FIXED
 
 
-def test_json_keeps_an_answer_that_cannot_be_written(run: Callable, script: Callable, file: Path) -> None:
+def test_a_read_only_file_is_refused_before_the_model_is_asked(run: Callable, script: Callable, file: Path) -> None:
     file.chmod(0o444)
-    done = run("fix", "numbers.py:6-9", "--json", "--write", "-m", script({"reply": REPLY}))
-    assert done.returncode == 7
-    assert json.loads(done.stdout)["edit"]["applied"] is False
+    done = run("fix", "numbers.py:6-9", "--json", "--write", "-m", "no-such-model")
+    assert (done.returncode, done.stdout) == (7, "")
     assert "read-only" in done.stderr
+    assert run("fix", "numbers.py:6-9", "--diff", "-m", script({"reply": REPLY})).returncode == 0
     assert file.read_text() == BUGGY
 
 
@@ -203,14 +203,15 @@ def test_what_was_saved_meanwhile_is_kept(
     model = script({"reply": REPLY, "delay_ms": 30})
     run("ask", "warm up", "-m", model, "--max-tokens", "1")
     process = subprocess.Popen(
-        [str(Path(sys.executable).with_name("assistant")), "fix", "numbers.py:6-9", "--write", "-m", model],
+        [str(Path(sys.executable).with_name("assistant")), "fix", "numbers.py:6-9", "--json", "--write", "-m", model],
         cwd=file.parent, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     while json.loads(run("status", "--json").stdout)["hosts"][0]["active"] == 0 and process.poll() is None:
         time.sleep(0.02)
     file.write_text(saved)
-    _, said = process.communicate(timeout=30)
+    shown, said = process.communicate(timeout=30)
     assert process.returncode == code, said
+    assert json.loads(shown)["edit"]["applied"] is (code == 0)  # and the answer is kept either way
     assert file.read_text() == wanted
 
 
