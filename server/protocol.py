@@ -67,7 +67,7 @@ class Protocol(LanguageServerProtocol):
 
     def cancel_open(self) -> list[asyncio.Task[Any]]:
         """Cancel every request that is being worked on; returns their tasks."""
-        futures = [self._request_futures.get(number) for number in self._open]
+        futures: list[object] = [self._request_futures.get(number) for number in self._open]
         tasks = [future for future in futures if isinstance(future, asyncio.Task)]
         for task in tasks:
             task.cancel()

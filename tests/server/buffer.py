@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
+
+import httpx2
 
 from assistant.lines import line_starts, split_lines
 from server.positions import Encoding, to_offset
@@ -82,3 +85,11 @@ def ended(editor: Editor, result: dict[str, Any]) -> dict[str, Any]:
 def run(editor: Editor, name: str, argument: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     params = {"command": f"starchat.{name}", "arguments": [argument] if argument else [], **more}
     return ended(editor, editor.request("workspace/executeCommand", params)["result"])
+
+
+def engine_is_idle(home: Path) -> bool:
+    """Whether the one model host of this home has nothing to do."""
+    record = json.loads(next((home / "hosts").glob("*.json")).read_text())
+    with httpx2.Client(transport=httpx2.HTTPTransport(uds=record["socket"]), base_url="http://localhost") as http:
+        health = http.get("/health").json()
+    return health["active"] == health["queued"] == 0

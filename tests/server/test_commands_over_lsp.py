@@ -9,7 +9,20 @@ from typing import Any
 
 import pytest
 
-from tests.server.buffer import BUGGY, CLIENTS, FIXED, PROBLEM, REPLY, WHERE, Buffer, begin, code_actions, ended, run
+from tests.server.buffer import (
+    BUGGY,
+    CLIENTS,
+    FIXED,
+    PROBLEM,
+    REPLY,
+    WHERE,
+    Buffer,
+    begin,
+    code_actions,
+    ended,
+    engine_is_idle,
+    run,
+)
 from tests.server.editor_at_pipes import EGLOT, NEOVIM, VSCODE, Editor
 
 
@@ -74,6 +87,8 @@ def test_work_can_be_stopped(editor: Editor, script: Callable[..., str], tmp_pat
     editor.wait_for(lambda each: each.get("params", {}).get("value", {}).get("kind") == "end", 5)
     assert editor.request("starchat/status")["result"]["active"] == 0
     assert not buffer.edits
+    while not engine_is_idle(tmp_path / "home"):
+        assert time.monotonic() - began < 2.0
 
 
 def test_an_impatient_client_gets_its_reply_within_a_second(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
