@@ -10,9 +10,9 @@ from lsprotocol import types
 from assistant.lines import line_starts, split_lines
 from server.documents import Documents
 from server.positions import ENCODINGS, Encoding, choose, position_of, to_offset, to_units
+from tests.scale import rounds
 
 ALPHABET = ["a", "é", "漢", "𝒳", "\t", "\n", "\r\n", "\r", "\u2028", "\x0c", "\x85", "\ufeff", " ", "b\n"]
-ROUNDS = 5000
 
 
 def units(text: str, encoding: Encoding) -> int:
@@ -39,7 +39,7 @@ def test_random_edits(encoding: Encoding) -> None:
     documents.encoding = encoding
     text = "".join(chance.choices(ALPHABET, k=30))
     documents.open("u", "python", 0, text)
-    for version in range(1, ROUNDS // 3):
+    for version in range(1, rounds(100_000) // 3):
         start, end = sorted(chance.randrange(len(text) + 1) for _ in range(2))
         start, end = (place - inside_a_line_end(text, place) for place in (start, end))
         new = "".join(chance.choices(ALPHABET, k=chance.randrange(6)))
