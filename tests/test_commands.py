@@ -10,7 +10,16 @@ from assistant.cli import main
 from assistant.commands import COMMANDS, Command, command
 from assistant.errors import UsageError
 
-VALUES = {"question": "Q", "files": "F", "context": "C", "region": "R", "line": "1", "problem": "P", "attempt": "A", "problems": "T"}
+VALUES = {
+    "question": "Q",
+    "files": "F",
+    "context": "C",
+    "region": "R",
+    "line": "1",
+    "problem": "P",
+    "attempt": "A",
+    "problems": "T",
+}
 
 
 @pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row.name)
