@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from pip._internal.models.index import PyPI
 
 from assistant.errors import DownloadError
 from assistant.models.sources.pip_settings import load
@@ -23,7 +24,8 @@ def config(tmp_path):
 
 
 def test_without_settings_it_is_the_public_index():
-    assert load({"PIP_CONFIG_FILE": os.devnull}).indexes == ("https://pypi.org/simple",)
+    (index,) = load({"PIP_CONFIG_FILE": os.devnull}).indexes
+    assert index == PyPI.simple_url
 
 
 def test_the_file_is_read_and_the_environment_comes_first(config):

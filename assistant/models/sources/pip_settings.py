@@ -10,13 +10,13 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import platformdirs
 
 from assistant.errors import DownloadError
 
-_DEFAULT = "https://pypi.org/simple"
 _SECTIONS = ("global", "download")
 _TRUE = {"1", "true", "yes", "on", "y", "t"}
 
@@ -39,7 +39,7 @@ def load(environment: Mapping[str, str] | None = None) -> PipSettings:
     """The settings in force.
 
     Raises:
-        DownloadError: pip is told to use no index, or none of its indexes is one of http or https.
+        DownloadError: pip is told to use no index, none of its indexes is one of http or https, or there is no pip to ask.
     """
     environment = os.environ if environment is None else environment
     values = {key: value for path in _config_files(environment) for key, value in _options(path)}
@@ -47,11 +47,22 @@ def load(environment: Mapping[str, str] | None = None) -> PipSettings:
         values[key] = environment.get(f"PIP_{key.replace('-', '_').upper()}") or values.get(key, "")
     if values["no-index"].strip().lower() in _TRUE:
         raise DownloadError("pip's settings forbid the use of a package index (no-index).", "Choose --source hub or a folder.")
-    listed = [values["index-url"] or _DEFAULT, *values["extra-index-url"].split()]
+    listed = [values["index-url"] or _default_index(), *values["extra-index-url"].split()]
     indexes = tuple(url.rstrip("/") for url in listed if url.startswith(("https://", "http://")))
     if not indexes:
         raise DownloadError("None of the package indexes of pip's settings is on the web.", "Choose --source hub or a folder.")
     return PipSettings(indexes, values["cert"] or None, values["proxy"] or None, tuple(values["trusted-host"].split()))
+
+
+def _default_index() -> str:
+    """The index that pip asks where nothing is set, as pip itself knows it."""
+    try:
+        index = import_module("pip._internal.models.index").PyPI.simple_url
+    except (ImportError, AttributeError) as error:
+        raise DownloadError(
+            "No package index is set, and there is no pip here that knows the usual one.", "Set PIP_INDEX_URL."
+        ) from error
+    return str(index)
 
 
 def _config_files(environment: Mapping[str, str]) -> Iterator[Path]:
