@@ -54,7 +54,7 @@ def test_the_second_time_nothing_is_installed(clone: Path) -> None:
 def test_whoever_can_test_can_ask(clone: Path) -> None:
     set_up(clone, "test")
     set_up(clone, "ask")
-    assert installed(clone) == [".[gpu,dev]"]
+    assert installed(clone) == [".[gpu,train,dev]"]
 
 
 def test_a_changed_pyproject_is_installed_again(clone: Path) -> None:
