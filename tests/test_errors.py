@@ -10,7 +10,8 @@ from assistant import errors
 from assistant.errors import AssistantError, HostError, NoEdit, every_error, from_code
 from assistant.refusals import BrokenSyntax
 
-TREE = list(every_error())
+# Modules may have errors of their own inside, such as one that decides between two sources; users meet these here.
+TREE = [error for error in every_error() if error.__module__ in ("assistant.errors", "assistant.refusals")]
 assert BrokenSyntax in TREE
 
 
