@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(options: argparse.Namespace) -> int:
     """Show the hosts; returns the exit code."""
+    import asyncio
+
     from assistant.hosts import running
 
     hosts = asyncio.run(running())
@@ -46,6 +47,8 @@ def run(options: argparse.Namespace) -> int:
 
 def run_stop(options: argparse.Namespace) -> int:
     """Stop the hosts that were named; returns the exit code."""
+    import asyncio
+
     from assistant.hosts import running, stop
 
     hosts = asyncio.run(running())
