@@ -9,7 +9,7 @@ unexport Q
 export ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help ask test check soak train-tiny bench-ask clean
+.PHONY: help ask test check soak train-tiny bench-ask vsix clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -22,12 +22,13 @@ test: ## Run the tests.
 	@scripts/bootstrap test
 	@$(BIN)/python -m pytest
 
-check: ## Check format, lint, types and layers.
+check: ## Check format, lint, types and layers; of the client for VS Code where there is a Node.
 	@scripts/bootstrap test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@scripts/editors/vscode-client check
 
 soak: ## Run the tests with the full counts of the promises, for hours; ONLY="…" picks some, as pytest's -k does.
 	@scripts/bootstrap test
@@ -40,6 +41,10 @@ train-tiny: ## Train a tiny StarChat on two CPU ranks, in minutes; writes runs/t
 bench-ask: ## Measure how quick an answer is; prints each figure beside its goal.
 	@scripts/bootstrap test
 	@$(BIN)/python -m benchmarks.ask
+
+vsix: ## Package the client for VS Code, with the server inside; prints its size.
+	@scripts/bootstrap test
+	@scripts/editors/vscode-client package
 
 clean: ## Remove .venv and everything that was built; models and settings stay.
 	rm -rf .venv build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache

@@ -1,0 +1,116 @@
+// The language server as the rest of the extension sees it: started, asked, told, restarted.
+
+import * as vscode from "vscode";
+import { LanguageClient, State, type LanguageClientOptions, type Middleware } from "vscode-languageclient/node";
+import { locate } from "./locate";
+
+/** What the server says of the model: the parameters of `starchat/status`. */
+export interface Status {
+  state: "off" | "preparing" | "starting" | "loading" | "ready" | "failed";
+  model: string;
+  active: number;
+  queued: number;
+  reason?: string;
+  progress?: number;
+  remote?: string;
+}
+
+/** How it stands with the server's own process. */
+export type Life = "missing" | "starting" | "running" | "stopped";
+
+export class Assistant implements vscode.Disposable {
+  private client: LanguageClient | undefined;
+  private readonly changed = new vscode.EventEmitter<void>();
+  readonly onChange = this.changed.event;
+  life: Life = "starting";
+  status: Status = { state: "off", model: "", active: 0, queued: 0 };
+  /** Which program runs, for people to read. */
+  origin = "";
+
+  constructor(
+    private readonly context: vscode.ExtensionContext,
+    readonly output: vscode.LogOutputChannel,
+    private readonly middleware: (assistant: Assistant) => Middleware,
+  ) {}
+
+  /** Start the server; where there is none, say so in `life` and leave the rest to `environment.ts`. */
+  async start(): Promise<void> {
+    const found = await locate(this.context, this.output);
+    if (found === undefined) {
+      return this.now("missing");
+    }
+    this.origin = `${found.command} (${found.origin})`;
+    this.output.info(`Starting ${this.origin}`);
+    await vscode.workspace.fs.createDirectory(this.context.globalStorageUri);
+    // The working folder is ours: nothing of a workspace may be found before what the server wants to import.
+    const options = { cwd: this.context.globalStorageUri.fsPath };
+    const client = new LanguageClient("starchat", "StarChat", { command: found.command, options }, this.options());
+    this.client = client;
+    client.onNotification("starchat/status", (status: Status) => this.heard(status));
+    client.onDidChangeState(({ newState }) => this.now(LIVES[newState]));
+    try {
+      await client.start();
+      this.heard(await client.sendRequest<Status>("starchat/status", {}));
+    } catch (error) {
+      this.output.error(`The server could not be started: ${String(error)}`);
+      this.now("stopped");
+    }
+  }
+
+  /** End the server and start the one that the settings name now. */
+  async restart(): Promise<void> {
+    await this.stop();
+    await this.start();
+  }
+
+  async stop(): Promise<void> {
+    const client = this.client;
+    this.client = undefined;
+    this.status = { state: "off", model: "", active: 0, queued: 0 };
+    await client?.dispose().catch((error: unknown) => this.output.warn(`The server did not end in order: ${String(error)}`));
+  }
+
+  /** The running client.  Throws a sentence for the user where there is none. */
+  get running(): LanguageClient {
+    if (this.client?.state !== State.Running) {
+      throw new Error("The StarChat server is not running. Use “StarChat: Restart Server”.");
+    }
+    return this.client;
+  }
+
+  /** Ask the server something of our own; cancelling the token cancels the work. */
+  request<Reply>(method: string, params: object, token?: vscode.CancellationToken): Promise<Reply> {
+    // A token that is undefined would be taken for a parameter, so it is not passed at all.
+    return token ? this.running.sendRequest<Reply>(method, params, token) : this.running.sendRequest<Reply>(method, params);
+  }
+
+  dispose(): void {
+    void this.stop();
+  }
+
+  private options(): LanguageClientOptions {
+    return {
+      documentSelector: [{ scheme: "file" }, { scheme: "untitled" }],
+      outputChannel: this.output,
+      initializationOptions: { starchat: vscode.workspace.getConfiguration("starchat") },
+      middleware: this.middleware(this),
+    };
+  }
+
+  private heard(status: Status): void {
+    this.status = status;
+    this.changed.fire();
+  }
+
+  private now(life: Life): void {
+    this.life = life;
+    this.changed.fire();
+  }
+}
+
+const LIVES: Record<State, Life> = {
+  [State.Stopped]: "stopped",
+  [State.Starting]: "starting",
+  [State.Running]: "running",
+  [State.StartFailed]: "stopped",
+};

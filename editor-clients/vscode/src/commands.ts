@@ -1,0 +1,31 @@
+// What the palette, menus and keys call: `starchat.editor.VERB` runs the server's `starchat.VERB` where the cursor is.
+
+import * as vscode from "vscode";
+import { argumentAt } from "./argument";
+import type { Assistant } from "./assistant";
+import { run } from "./jobs";
+
+const PREFIX = "starchat.editor.";
+
+/** Register every `starchat.editor.*` of the manifest. */
+export function registerCommands(context: vscode.ExtensionContext, assistant: Assistant): vscode.Disposable {
+  const declared = context.extension.packageJSON.contributes.commands as { command: string }[];
+  const verbs = declared.map(({ command }) => command).filter((command) => command.startsWith(PREFIX));
+  return vscode.Disposable.from(
+    ...verbs.map((id) => vscode.commands.registerCommand(id, () => runHere(assistant, id.slice(PREFIX.length)))),
+  );
+}
+
+async function runHere(assistant: Assistant, verb: string): Promise<void> {
+  const editor = vscode.window.activeTextEditor;
+  if (verb === "cancel" || verb === "retry") {
+    await run(assistant, verb, {});
+  } else if (verb === "undo") {
+    await run(assistant, verb, editor ? { uri: editor.document.uri.toString() } : {});
+  } else if (editor === undefined) {
+    void vscode.window.showInformationMessage("StarChat: Open a file first.");
+  } else {
+    const argument = await argumentAt(verb, editor);
+    if (argument) await run(assistant, verb, argument);
+  }
+}
