@@ -9,10 +9,10 @@ unexport Q
 export ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help ask test check soak train-tiny bench-ask vsix clean
+.PHONY: help ask test test-clients check soak train-tiny bench-ask vsix clean
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 ask: ## Ask a model on this machine for a small Python function; Q="…" asks something else.
 	@scripts/bootstrap ask
@@ -21,6 +21,11 @@ ask: ## Ask a model on this machine for a small Python function; Q="…" asks so
 test: ## Run the tests.
 	@scripts/bootstrap test
 	@$(BIN)/python -m pytest
+
+test-clients: ## Run the editor clients in the real editors, headless; installs the editors outside the clone.
+	@scripts/bootstrap test
+	@scripts/editors/install
+	@$(BIN)/python -m pytest -m clients tests/editor_clients
 
 check: ## Check format, lint, types and layers; of the client for VS Code where there is a Node.
 	@scripts/bootstrap test
@@ -32,7 +37,7 @@ check: ## Check format, lint, types and layers; of the client for VS Code where 
 
 soak: ## Run the tests with the full counts of the promises, for hours; ONLY="…" picks some, as pytest's -k does.
 	@scripts/bootstrap test
-	@STARCHAT_SCALE=1 $(BIN)/python -m pytest -m "soak or not soak" --timeout 14400 -k "$$ONLY"
+	@STARCHAT_SCALE=1 $(BIN)/python -m pytest -m "not clients" --timeout 14400 -k "$$ONLY"
 
 train-tiny: ## Train a tiny StarChat on two CPU ranks, in minutes; writes runs/tiny.
 	@scripts/bootstrap train
