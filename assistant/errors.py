@@ -15,6 +15,7 @@
     │   └── HostBusy                 8   429   the queue is full; try again later
     ├── NoEdit                       9   422   an answer came, but no edit could safely be made of it
     │   └── EditConflict             9   409   the file changed while the model was thinking
+    ├── SandboxError                10   501   code cannot be run safely on this system
     └── Cancelled                  130   499   the user stopped it
 
 Each message is one line that can be shown to a user, and `remedy` says what to do next.  The shell turns an error into its
@@ -136,6 +137,12 @@ class EditConflict(NoEdit):
     """The region changed while the model was thinking; nothing was written and the answer is kept in `reply`."""
 
     status, code = 409, "edit_conflict"
+
+
+class SandboxError(AssistantError):
+    """There is no sandbox on this system, or it cannot be made; nothing was run."""
+
+    exit_code, status, code = 10, 501, "no_sandbox"
 
 
 class Cancelled(AssistantError):

@@ -21,7 +21,8 @@ _COMMANDS = ("ask", "fix", "models", "hosts", "doctor")
 _EXIT_CODES = """\
 exit codes:
   0 done   2 wrong usage   3 unusable file, range or text   4 broken settings   5 model unknown, unsafe or too large
-  6 download failed   7 disk or permission   8 model host failed   9 no safe edit   130 stopped by the user   1 a bug of ours
+  6 download failed   7 disk or permission   8 model host failed   9 no safe edit   10 no sandbox here   130 stopped by the user
+  1 a bug of ours
 """
 
 
