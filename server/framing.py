@@ -31,9 +31,10 @@ class Broken:
 
 
 class Frames:
-    """What has been read so far.  Feed it bytes; it holds no file and waits for nothing."""
+    """What has been read so far.  Feed it bytes; it holds no file and waits for nothing.  `most`: bytes of a body."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_BODY) -> None:
+        self.most = most
         self._buffer = bytearray()
         self._length: int | None = None
         self._searched = 0
@@ -61,8 +62,8 @@ class Frames:
             return self._headers_go_on(found, place)
         junk, length = _is_junk(bytes(self._buffer[: found.start()])), int(found[1])
         del self._buffer[: blank.end()]
-        if length > MAX_BODY:
-            return Broken(f"A frame of {length:,} bytes was passed over; at most {MAX_BODY:,} are read.")
+        if length > self.most:
+            return Broken(f"A frame of {length:,} bytes was passed over; at most {self.most:,} are read.")
         self._length, self._searched = length, 0
         return Broken("Bytes before a frame are no header.") if junk else b""
 

@@ -10,7 +10,7 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from server.failures import PARSE_ERROR
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from server.session import Session
 
 log = logging.getLogger(__name__)
+
+Item = bytes | Broken
+Items = list[Item]
 
 PIECE = 1 << 16
 """Bytes that are read at once, at most."""
@@ -42,36 +45,47 @@ async def _serve(reading: int, writer: _Writer) -> int:
     pieces: asyncio.Queue[bytes] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     _start(lambda: _read(reading, lambda data: loop.call_soon_threadsafe(pieces.put_nowait, data)), "reader")
-    return await converse(pieces.get, writer.put)
+    return await converse(in_frames(Frames(), pieces.get), lambda body: writer.put(frame(body)))
 
 
-async def converse(read: Callable[[], Awaitable[bytes]], send: Callable[[bytes], None], *, owned: bool = True) -> int:
+def in_frames(frames: Frames, read: Callable[[], Awaitable[bytes]]) -> Callable[[], Awaitable[Items]]:
+    """A function that waits for the next messages; `read` gives the next bytes, and none at the end, as it does itself."""
+
+    async def receive() -> Items:
+        while data := await read():
+            if items := list(frames.feed(data)):  # many clients write a header and its body one after the other
+                return items
+        return []
+
+    return receive
+
+
+async def converse(
+    receive: Callable[[], Awaitable[Items]], send: Callable[[bytes], None], *, owned: bool = True, first: Sequence[Item] = ()
+) -> int:
     """Serve one editor until it leaves; returns the exit code.
 
-    read: the next bytes, none at the end.  send: takes whole frames.
+    receive: the next messages, none at the end.  send: takes the bodies of messages.  first: messages that have come already.
     owned: whether the process ends with its editor, so that an editor that has vanished is to end it.
     """
-    frames = Frames()
-    items: list[bytes | Broken] = []
-    while not items:  # many clients write a header and its body one after the other
-        data = await read()
-        if not data:
-            return 1
-        items = list(frames.feed(data))
-    session = _session(items, lambda body: send(frame(body)), owned=owned)
+    items = list(first) or await receive()
+    if not items:
+        return 1
+    session = _session(items, send, owned=owned)
     protocol = _protocol(session)
-    while not protocol.exited:
-        for item in items:
-            _deliver(session, item)
-        data = b"" if protocol.exited else await read()
-        if not data:
-            break
-        items = list(frames.feed(data))
-    await _wind_up(session)
+    try:
+        while not protocol.exited:
+            for item in items:
+                _deliver(session, item)
+            items = [] if protocol.exited else await receive()
+            if not items:
+                break
+    finally:
+        await _wind_up(session)
     return protocol.exit_code
 
 
-def _session(items: list[bytes | Broken], send: Callable[[bytes], None], *, owned: bool) -> Session:
+def _session(items: Items, send: Callable[[bytes], None], *, owned: bool) -> Session:
     """The session, made after a greeting at the head of `items` has been answered and taken from there.
 
     Reading lsprotocol's thousand classes takes half a second on a slow machine; the editor need not wait for that.
@@ -89,7 +103,7 @@ def _session(items: list[bytes | Broken], send: Callable[[bytes], None], *, owne
     return session
 
 
-def _deliver(session: Session, item: bytes | Broken) -> None:
+def _deliver(session: Session, item: Item) -> None:
     protocol = _protocol(session)
     if protocol.exited:
         return

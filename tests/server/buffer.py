@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +96,10 @@ def engine_is_idle(home: Path) -> bool:
     with httpx2.Client(transport=httpx2.HTTPTransport(uds=record["socket"]), base_url="http://localhost") as http:
         health = http.get("/health").json()
     return health["active"] == health["queued"] == 0
+
+
+def end_hosts(home: Path) -> None:
+    """End the model hosts of this home at once."""
+    for record in (home / "hosts").glob("*.json"):
+        with suppress(OSError, ValueError, KeyError):
+            os.kill(int(json.loads(record.read_text())["pid"]), signal.SIGKILL)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.server.buffer import end_hosts
 from tests.server.editor_at_pipes import Editor
 
 
@@ -36,8 +36,7 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[[], 
     yield call
     for editor in editors:
         editor.close()
-    for record in (tmp_path / "home" / "hosts").glob("*.json"):
-        _end(record)
+    end_hosts(tmp_path / "home")
 
 
 @pytest.fixture
@@ -66,10 +65,3 @@ def script(tmp_path: Path) -> Callable[..., str]:
         return f"scripted:{path}"
 
     return write
-
-
-def _end(record: Path) -> None:
-    try:
-        os.kill(int(json.loads(record.read_text())["pid"]), signal.SIGKILL)
-    except (OSError, ValueError, KeyError):
-        return

@@ -9,9 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,6 +70,10 @@ class Editor:
             env={**environment, "PYTHONPATH": str(ROOT)},
         )
         self.stderr = bytearray()
+        self._prepare()
+        threading.Thread(target=self._drain, daemon=True).start()
+
+    def _prepare(self) -> None:
         self.heard: list[dict[str, Any]] = []
         self.replies: queue.Queue[dict[str, Any]] = queue.Queue()
         self.answers: dict[str, Callable[[Any], Any]] = {}
@@ -77,14 +81,15 @@ class Editor:
         self._number = 0
         self._lock = threading.Lock()
         threading.Thread(target=self._read, daemon=True).start()
-        threading.Thread(target=self._drain, daemon=True).start()
 
     def raw(self, data: bytes) -> None:
         with self._lock:
             self.process.stdin.write(data)
 
     def send(self, message: dict[str, Any]) -> None:
-        body = json.dumps({"jsonrpc": "2.0", **message}).encode()
+        self.put(json.dumps({"jsonrpc": "2.0", **message}).encode())
+
+    def put(self, body: bytes) -> None:
         self.raw(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
 
     def notify(self, method: str, params: Any = None) -> None:
@@ -137,20 +142,27 @@ class Editor:
         self.process.wait()
 
     def _read(self) -> None:
-        stream = os.fdopen(os.dup(self.process.stdout.fileno()), "rb")
-        with stream:
-            while header := stream.readline():
-                stream.readline()
-                message = json.loads(stream.read(int(header.split(b":")[1])))
-                if "method" not in message:
-                    self.replies.put(message)
-                    continue
-                self.heard.append(message)
-                if "id" in message and message["method"] in self.answers:
-                    result = self.answers[message["method"]](message["params"])
-                    failed = {"error": {"code": -32603, "message": str(result)}} if isinstance(result, Exception) else None
-                    self.send({"id": message["id"], **(failed or {"result": result})})
+        for body in self._bodies():
+            message = json.loads(body)
+            if "method" not in message:
+                self.replies.put(message)
+                continue
+            self.heard.append(message)
+            if "id" in message and message["method"] in self.answers:
+                result = self.answers[message["method"]](message["params"])
+                failed = {"error": {"code": -32603, "message": str(result)}} if isinstance(result, Exception) else None
+                self.send({"id": message["id"], **(failed or {"result": result})})
+
+    def _bodies(self) -> Iterator[bytes]:
+        yield from framed_bodies(os.fdopen(os.dup(self.process.stdout.fileno()), "rb"))
 
     def _drain(self) -> None:
         while data := self.process.stderr.read(4096):
             self.stderr += data
+
+
+def framed_bodies(stream: BinaryIO) -> Iterator[bytes]:
+    with stream:
+        while header := stream.readline():
+            stream.readline()
+            yield stream.read(int(header.split(b":")[1]))
