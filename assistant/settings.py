@@ -39,6 +39,7 @@ class Settings:
     endpoint: base URL of an OpenAI-compatible server that is to be used instead of a local model.
     threads: CPU threads of the engine; None leaves one core free where there are more than two.
     idle_minutes: how long the model host stays after its last request; 0 means for ever.
+    history: whether chats are kept on this machine's disk.
     """
 
     model: str | None = None
@@ -50,6 +51,7 @@ class Settings:
     threads: int | None = None
     idle_minutes: float = 30.0
     few_shot: str | None = None
+    history: bool = True
 
 
 _ENVIRONMENT = {
@@ -62,6 +64,7 @@ _ENVIRONMENT = {
     "STARCHAT_THREADS": "threads",
     "STARCHAT_IDLE_MINUTES": "idle_minutes",
     "STARCHAT_FEW_SHOT": "few_shot",
+    "STARCHAT_HISTORY": "history",
 }
 
 
@@ -148,6 +151,8 @@ def _checked(key: str, value: object, origin: str) -> Any:  # noqa: ANN401 - the
         if value not in _CHOICES[key]:
             raise SettingsError(f"{origin} sets {key} to {value!r}.", f"Use one of {', '.join(_CHOICES[key])}.")
         return value
+    if key == "history":
+        return _switch(key, value, origin)
     if key in ("threads", "idle_minutes"):
         return _number(key, value, origin)
     if key == "device" and not (isinstance(value, str) and _DEVICE.fullmatch(value)):
@@ -157,6 +162,14 @@ def _checked(key: str, value: object, origin: str) -> Any:  # noqa: ANN401 - the
     if not isinstance(value, str) or not value.strip():
         raise SettingsError(f"{origin} sets {key} to {value!r}.", "It must be text.")
     return value
+
+
+def _switch(key: str, value: object, origin: str) -> bool:
+    switches = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    chosen = switches.get(str(value).strip().lower())
+    if chosen is None:
+        raise SettingsError(f"{origin} sets {key} to {value!r}.", "It must be true or false.")
+    return chosen
 
 
 def _number(key: str, value: object, origin: str) -> float | int:
