@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from assistant.edits import EditPlan
 from assistant.region import Region
@@ -24,6 +25,7 @@ class Answer:
     code: the reply's code, None where it holds none.
     usage: all tokens of the turn, further tries included.
     edit, region: for commands that edit, the plan and the lines that it may touch.
+    path: for commands that make a file of `code`, where it should lie; nothing lay there when the answer came.
     """
 
     text: str
@@ -32,3 +34,4 @@ class Answer:
     usage: Usage
     edit: EditPlan | None = None
     region: Region | None = None
+    path: Path | None = None

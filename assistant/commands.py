@@ -1,6 +1,7 @@
 """The table of commands: one row and one prompt file each.
 
-A prompt file is Markdown: sections headed `## system`, `## user` and, for edits, one section for each further try.  In a
+A prompt file is Markdown: sections headed `## system`, `## user` and, where a reply is checked, one for each
+further try.  In a
 section `$name` stands for a value that the turn fills in; `$$` is a dollar sign.
 """
 
@@ -15,7 +16,9 @@ from typing import Literal
 from assistant.errors import UsageError
 from assistant.wire import Urgency
 
-Effect = Literal["answer", "edit"]
+Effect = Literal["answer", "edit", "file"]
+
+Product = Literal["", "translation", "tests", "script"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +27,21 @@ class Command:
 
     name: the verb in the shell, and the name of the prompt file.
     title: what people read in a help text or a menu.
-    effect: `answer` shows text, `edit` rewrites a region of a file.
+    effect: `answer` shows text, `edit` rewrites a region of a file, `file` makes a new one and touches none that is there.
+    makes: what a new file holds, which decides its name.
+    keeps_code: whether an edit may change comments and documentation alone.
     """
 
     name: str
     title: str
     effect: Effect
+    makes: Product = ""
+    keeps_code: bool = False
 
     @property
     def urgency(self) -> Urgency:
         """Where requests of this command stand in the model host's queue."""
-        return "edit" if self.effect == "edit" else "chat"
+        return "chat" if self.effect == "answer" else "edit"
 
     def prompt(self, section: str, **values: str) -> str:
         """One section of the prompt file with `values` filled in; text inside a value is never expanded again."""
@@ -51,7 +58,15 @@ class Command:
 
 COMMANDS = (
     Command("ask", "Ask a question about code", "answer"),
+    Command("explain", "Explain code", "answer"),
     Command("fix", "Fix a bug", "edit"),
+    Command("edit", "Change code as told", "edit"),
+    Command("document", "Write docstrings and comments", "edit", keeps_code=True),
+    Command("review", "Review code", "answer"),
+    Command("translate", "Translate to another language", "file", makes="translation"),
+    Command("tests", "Write tests", "file", makes="tests"),
+    Command("plot", "Draw a figure", "file", makes="script"),
+    Command("commit", "Write a commit message", "answer"),
 )
 
 

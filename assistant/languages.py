@@ -126,3 +126,13 @@ def language_of_fence(info: str) -> Language | None:
         if word and word in (language.fence, *language.aliases):
             return language
     return None
+
+
+def language_named(word: str) -> Language | None:
+    """The language that a person means by `word`: its name, an info string, an alias, or a file name ending."""
+    wanted = word.strip().lower()
+    for language in LANGUAGES:
+        names = (language.name.lower(), language.fence, *language.aliases)
+        if wanted and (wanted in names or f".{wanted.removeprefix('.')}" in language.extensions):
+            return language
+    return None

@@ -45,6 +45,18 @@ class Unclear(NoEdit):
     code = "unclear"
 
 
+class CodeChanged(NoEdit):
+    """The reply changes code where only comments and documentation may change."""
+
+    code = "code_changed"
+
+
+class CopiedCode(NoEdit):
+    """A new test file holds a copy of the code that it is to test."""
+
+    code = "copied_code"
+
+
 class BrokenSyntax(NoEdit):
     """The edited file would have more syntax errors than before.
 

@@ -8,31 +8,30 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import ceil
 
 from assistant.answer import Answer, Note
 from assistant.client import ChatRequest, Delta, ModelClient, Waiting
 from assistant.commands import Command
-from assistant.context import Shown, check_room, fence_for, fenced, shown_region, surroundings
+from assistant.comments import refuse_changed_code
+from assistant.context import Shown, check_room, fence_for, shown_region, surroundings
+from assistant.conventions import conventions
 from assistant.conversation import Conversation, start
 from assistant.document import Document
 from assistant.edits import rewrite
 from assistant.endpoints import CHARACTERS_PER_TOKEN
 from assistant.errors import NoEdit
-from assistant.exchange import Exchange, exchange
+from assistant.exchange import Exchange
 from assistant.lines import split_lines
-from assistant.refusals import BrokenSyntax, NoChange
 from assistant.region import Region
 from assistant.reply import code_of
 from assistant.syntax import definitions
+from assistant.trying import EXPLANATION_TOKENS, Recipe, Try, until_usable
 from assistant.wire import Usage
 
 SURROUNDINGS_TOKENS = 800
 """At most so many tokens of text around the region are shown: a CPU reads about a hundred in a second."""
-
-EXPLANATION_TOKENS = 400
-"""What a try that explains before it rewrites may say beside the code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,7 @@ class Rewrite:
     """What is to be rewritten.
 
     max_tokens: the longest reply; None allows what the region asks for.  problems: what tools report about it.
+    question: the user's own words.
     """
 
     command: Command
@@ -48,19 +48,7 @@ class Rewrite:
     max_tokens: int | None = None
     temperature: float = 0.0
     problems: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Try:
-    """One prompt: a section of the command's prompt file, and the values that this section has beyond those of the first."""
-
-    section: str = "user"
-    values: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def prefilled(self) -> bool:
-        """Whether the reply begins inside its fence, so that the model writes code and nothing else."""
-        return self.section != "unchanged"
+    question: str = ""
 
 
 async def rewrite_region(task: Rewrite, client: ModelClient) -> AsyncGenerator[Waiting | Delta | Note | Answer]:
@@ -70,29 +58,17 @@ async def rewrite_region(task: Rewrite, client: ModelClient) -> AsyncGenerator[W
         ContextOverflow: the region is too large for the window, with numbers.
         NoEdit: no edit could be made of the replies.
     """
-    usage = Usage()
-    tried: list[Try] = []
-    upcoming = Try()
     for sentence in surrounding(task).left_out:
         yield Note(sentence)
-    while True:
-        tried.append(upcoming)
-        request = await _request(task, upcoming, client)
-        async with aclosing(exchange(client, request, enough=lambda code: _covers(task, code))) as items:
-            async for item in items:
-                if isinstance(item, Exchange):
-                    usage += item.usage
-                    outcome = _outcome(task, item, usage)
-                else:
-                    yield item
-        if isinstance(outcome, Answer):
-            yield outcome
-            return
-        following = _next_try(task, outcome, tried)
-        if following is None:
-            raise _final(outcome, tried)
-        upcoming = following
-        yield Note(_REASONS[upcoming.section])
+    recipe = Recipe(
+        task.command,
+        request=lambda attempt: _request(task, attempt, client),
+        enough=lambda code: _covers(task, code),
+        judged=lambda exchanged, usage: _outcome(task, exchanged, usage),
+    )
+    async with aclosing(until_usable(recipe, client)) as events:
+        async for event in events:
+            yield event
 
 
 def conversation_of(task: Rewrite, attempt: Try) -> Conversation:
@@ -101,7 +77,9 @@ def conversation_of(task: Rewrite, attempt: Try) -> Conversation:
         "context": surrounding(task).text,
         "region": shown_region(task.document, task.region),
         "language": task.document.language.name,
-        "problems": _reported(task.problems),
+        "docstring": conventions(task.document.language).documentation,
+        "question": task.question,
+        "problems": reported(task.problems),
         **attempt.values,
     }
     return start(task.command.prompt(attempt.section, **values).strip(), task.command.prompt("system"))
@@ -109,13 +87,12 @@ def conversation_of(task: Rewrite, attempt: Try) -> Conversation:
 
 def surrounding(task: Rewrite) -> Shown:
     """The text around the region, chosen by an estimate of its tokens."""
-    return surroundings(task.document, task.region, SURROUNDINGS_TOKENS, lambda text: ceil(len(text) / CHARACTERS_PER_TOKEN))
+    return shown_surroundings(task.document, task.region)
 
 
-_REASONS = {
-    "unchanged": "The model changed nothing. Asking it once more, to say what is wrong before it writes.",
-    "syntax": "The answer did not parse. Asking once more, with the error.",
-}
+def shown_surroundings(document: Document, region: Region) -> Shown:
+    """The text around a region, within `SURROUNDINGS_TOKENS`, by an estimate."""
+    return surroundings(document, region, SURROUNDINGS_TOKENS, lambda text: ceil(len(text) / CHARACTERS_PER_TOKEN))
 
 
 async def _request(task: Rewrite, attempt: Try, client: ModelClient) -> ChatRequest:
@@ -155,33 +132,12 @@ def _outcome(task: Rewrite, exchanged: Exchange, usage: Usage) -> Answer | NoEdi
     try:
         code = code_of(reply, exchanged.finish_reason, task.document.language, _subject(task))
         plan = rewrite(task.document, task.region, code)
+        if task.command.keeps_code:
+            refuse_changed_code(task.document, plan.apply(task.document.text), code)
     except NoEdit as refusal:
         refusal.reply = reply.text
         return refusal
     return Answer(reply.text, code, exchanged.finish_reason, usage, plan, task.region)
-
-
-def _next_try(task: Rewrite, refusal: NoEdit, tried: list[Try]) -> Try | None:
-    """The try that this refusal calls for, if it has not been made yet and the prompt file has one."""
-    upcoming = None
-    if isinstance(refusal, NoChange):
-        upcoming = Try("unchanged")
-    elif isinstance(refusal, BrokenSyntax) and refusal.problem is not None:
-        line = refusal.problem.line + 1
-        values = {"line": str(line), "problem": refusal.problem.message, "attempt": fenced(refusal.reply)}
-        upcoming = Try("syntax", values)
-    made = {attempt.section for attempt in tried}
-    return upcoming if upcoming and upcoming.section not in made and task.command.has(upcoming.section) else None
-
-
-def _final(refusal: NoEdit, tried: list[Try]) -> NoEdit:
-    if isinstance(refusal, NoChange) and len(tried) > 1:
-        return NoChange(
-            f"The model found nothing to change, in {len(tried)} tries.",
-            "Choose the function that fails, or a stronger model with -m.",
-            refusal.reply,
-        )
-    return refusal
 
 
 def _covers(task: Rewrite, code: str) -> bool:
@@ -191,7 +147,7 @@ def _covers(task: Rewrite, code: str) -> bool:
     return 2 * len(lines) >= len(region)
 
 
-def _reported(problems: tuple[str, ...]) -> str:
+def reported(problems: tuple[str, ...]) -> str:
     """A paragraph about what tools report, with the empty line after it; nothing where they report nothing."""
     return "\n".join(("Tools report:", *(f"- {each}" for each in problems), "", "")) if problems else ""
 

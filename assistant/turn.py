@@ -1,9 +1,10 @@
 """One turn, from what a user asks for to an answer or a safe edit.  The file to read first.
 
-    Turn -> the prompt of its command -> the model's reply, streamed -> Answer, with an EditPlan where the command edits
+    Turn -> the prompt of its command -> the model's reply, streamed -> Answer, with an EditPlan or a new file's code and path
 
 `take` yields what a front end shows on the way: `Waiting` while nothing has come yet, `Delta` for text as it comes, `Note` for
-what a user should know, and last the `Answer`.  Commands that edit go on in `assistant.rewriting`.
+what a user should know, and last the `Answer`.  Commands that edit go on in `assistant.rewriting`, those that make a file in
+`assistant.creating`.
 """
 
 from __future__ import annotations
@@ -15,16 +16,20 @@ from dataclasses import dataclass
 from assistant.answer import Answer, Note
 from assistant.client import ChatRequest, Delta, ModelClient, Waiting
 from assistant.commands import Command
-from assistant.context import attachments_text
+from assistant.context import attachments_text, fenced, shown_region
 from assistant.conversation import Conversation, start
+from assistant.creating import Creation, create_file
+from assistant.creating import conversation_of as conversation_of_new_file
 from assistant.document import Document
 from assistant.edits import region_of
 from assistant.errors import ContextOverflow, UsageError
 from assistant.exchange import Exchange, exchange
+from assistant.languages import PYTHON, Language
 from assistant.region import Region
 from assistant.reply import Reply
-from assistant.rewriting import Rewrite, Try, conversation_of, rewrite_region
+from assistant.rewriting import Rewrite, conversation_of, reported, rewrite_region, shown_surroundings
 from assistant.syntax import enclosing_definition
+from assistant.trying import Try
 
 Event = Waiting | Delta | Note | Answer
 
@@ -36,9 +41,10 @@ LEAST_ANSWER_TOKENS = 64
 class Turn:
     """What a user asks for.
 
-    document, lines: what an edit is about; lines count from 1, both ends included, and None means the whole document.
-    attachments, piped: files and text that the model is shown beside a question.
-    problems: what tools report about the lines of an edit, a sentence each.
+    document, lines: what it is about; lines count from 1, both ends included, and None means the whole document.
+    attachments, piped: files and text that the model is shown beside a question; what is piped into `commit` is a diff.
+    problems: what tools report about the lines, a sentence each.
+    language: what a translation is written in.
     max_tokens: the longest reply; None takes what the window leaves.
     """
 
@@ -51,6 +57,7 @@ class Turn:
     max_tokens: int | None = None
     temperature: float = 0.0
     problems: tuple[str, ...] = ()
+    language: Language | None = None
 
 
 async def take(turn: Turn, client: ModelClient) -> AsyncGenerator[Event]:
@@ -61,7 +68,13 @@ async def take(turn: Turn, client: ModelClient) -> AsyncGenerator[Event]:
         NoEdit: no safe edit could be made of the reply, which the error keeps.
         HostError: the model host or the endpoint failed.
     """
-    steps = _answer(turn, client) if turn.command.effect == "answer" else rewrite_region(_rewrite(turn), client)
+    match turn.command.effect:
+        case "answer":
+            steps = _answer(turn, client)
+        case "edit":
+            steps = rewrite_region(_rewrite(turn), client)
+        case "file":
+            steps = create_file(_creation(turn), client)
     async with aclosing(steps) as events:
         async for event in events:
             yield event
@@ -69,11 +82,28 @@ async def take(turn: Turn, client: ModelClient) -> AsyncGenerator[Event]:
 
 def shown(turn: Turn) -> Conversation:
     """What the model is shown first in this turn."""
-    if turn.command.effect == "edit":
-        return conversation_of(_rewrite(turn), Try())
+    match turn.command.effect:
+        case "edit":
+            return conversation_of(_rewrite(turn), Try())
+        case "file":
+            return conversation_of_new_file(_creation(turn), Try())
+        case _:
+            return _question(turn)
+
+
+def _question(turn: Turn) -> Conversation:
+    """A command that answers, put to the model; one that is about a region is shown it, with what stands around it."""
     files = attachments_text(turn.attachments, turn.piped)
-    section = "user with files" if files else "user"
-    return start(turn.command.prompt(section, files=files, question=turn.question).strip(), turn.command.prompt("system"))
+    values = {"question": turn.question, "files": files, "diff": fenced(turn.piped), "problems": reported(turn.problems)}
+    if turn.command.takes("region"):
+        document, region = _subject(turn)
+        values |= {
+            "context": shown_surroundings(document, region).text,
+            "region": shown_region(document, region),
+            "language": document.language.name,
+        }
+    section = "user with files" if files and turn.command.has("user with files") else "user"
+    return start(turn.command.prompt(section, **values).strip(), turn.command.prompt("system"))
 
 
 async def _answer(turn: Turn, client: ModelClient) -> AsyncGenerator[Event]:
@@ -103,11 +133,38 @@ def _code(reply: Reply) -> str | None:
 
 
 def _rewrite(turn: Turn) -> Rewrite:
+    document, region = _subject(turn)
+    return Rewrite(turn.command, document, region, turn.max_tokens, turn.temperature, turn.problems, turn.question)
+
+
+def _creation(turn: Turn) -> Creation:
+    document, region = _subject(turn) if turn.command.takes("region") else (None, None)
+    return Creation(
+        turn.command,
+        _language(turn),
+        turn.question,
+        document,
+        region,
+        turn.attachments,
+        turn.piped,
+        turn.max_tokens,
+        turn.temperature,
+        turn.problems,
+    )
+
+
+def _language(turn: Turn) -> Language:
+    """The language of a new file: the one asked for, else that of what it is made from; figures are drawn in Python."""
+    if turn.command.makes == "translation" and turn.language is None:
+        raise UsageError(f"`{turn.command.name}` needs a language.", "Name one, such as JavaScript.")
+    return turn.language or (turn.document.language if turn.document else PYTHON)
+
+
+def _subject(turn: Turn) -> tuple[Document, Region]:
+    """The document and the region that the turn is about."""
     if turn.document is None:
         raise UsageError(f"`{turn.command.name}` needs a file.", "Name one.")
-    return Rewrite(
-        turn.command, turn.document, _region(turn.document, turn.lines), turn.max_tokens, turn.temperature, turn.problems
-    )
+    return turn.document, _region(turn.document, turn.lines)
 
 
 def _region(document: Document, lines: tuple[int, int] | None) -> Region:

@@ -7,9 +7,9 @@ from typing import Any
 
 from lsprotocol import types
 
-from assistant.commands import COMMANDS, Command
+from assistant.commands import Command
 from assistant.document import MAX_BYTES
-from server.capabilities import PREFIX, Client
+from server.capabilities import PREFIX, Client, carried_out
 from server.documents import OpenDocument
 from server.errands import Argument, instruction, problem_text
 
@@ -27,7 +27,7 @@ def actions(document: OpenDocument, params: types.CodeActionParams, client: Clie
     refusal = _refusal(document)
     found = [
         _as_action(row, kind, argument, refusal, client)
-        for row in COMMANDS
+        for row in carried_out()
         for kind, argument in _fitting(row, document, params)
         if _wanted(kind, params.context.only) and not (automatic and not kind.startswith("quickfix"))
     ]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assistant.commands import COMMANDS
+from assistant.commands import COMMANDS, Command
 from server.positions import Encoding, choose
 
 PREFIX = "starchat."
@@ -83,7 +83,12 @@ def offered(client: Client) -> dict[str, Any]:
 
 def commands() -> list[str]:
     """Everything that `workspace/executeCommand` takes."""
-    return [PREFIX + name for name in (*(row.name for row in COMMANDS), *OWN_COMMANDS)]
+    return [PREFIX + name for name in (*(row.name for row in carried_out()), *OWN_COMMANDS)]
+
+
+def carried_out() -> tuple[Command, ...]:
+    """The rows of the table that can be carried out here: those that answer or edit, no new files and no commits yet."""
+    return tuple(row for row in COMMANDS if row.effect != "file" and not row.takes("diff"))
 
 
 def _at(value: object, path: str) -> Any:  # noqa: ANN401 - whatever the client sent

@@ -68,7 +68,7 @@ def check(errand: Errand) -> Errand:
     Raises:
         UsageError: it is not.
     """
-    if errand.command.effect == "edit" and not errand.argument.uri:
+    if errand.command.takes("region") and not errand.argument.uri:
         raise UsageError(f"`{errand.command.name}` needs a document.", "Give its URI.")
     if errand.command.takes("question") and not errand.argument.question.strip():
         raise UsageError(f"`{errand.command.name}` needs a question.", "Write it in a comment such as `# ai: how so?`.")

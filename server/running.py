@@ -85,12 +85,20 @@ async def _run(session: Session, job: Job, errand: Errand) -> Outcome:
 async def _done(session: Session, job: Job, errand: Errand, progress: Progress) -> Outcome:
     if errand.command.effect == "edit":
         return await _edited(session, job, errand, progress)
-    about = errand.argument
-    attached = (excerpt(session, about.uri, about.range),) if about.uri else ()
-    turn = Turn(errand.command, question=about.question, attachments=attached)
-    answer = await _taken(session, job, turn, progress)
+    answer = await _taken(session, job, _question(session, errand), progress)
     uri = answers.keep(session, job.id, answer.text)
     return Outcome(job.id, "answered", "Answered.", answer.text, uri)
+
+
+def _question(session: Session, errand: Errand) -> Turn:
+    """A command that answers: about lines of a document, shown with what stands around them, or beside an excerpt."""
+    about = errand.argument
+    if errand.command.takes("region"):
+        document = source(session, about.uri).document
+        lines = lines_of(document.text, about.range)
+        return Turn(errand.command, question=about.question, document=document, lines=lines, problems=about.problems)
+    attached = (excerpt(session, about.uri, about.range),) if about.uri else ()
+    return Turn(errand.command, question=about.question, attachments=attached)
 
 
 async def _edited(session: Session, job: Job, errand: Errand, progress: Progress) -> Outcome:

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import pytest
 
-from assistant.cli import main
+from assistant.cli import _COMMANDS, main
 from assistant.commands import COMMANDS, Command, command
 from assistant.errors import UsageError
 
@@ -15,23 +15,42 @@ VALUES = {
     "files": "F",
     "context": "C",
     "region": "R",
+    "diff": "D",
     "line": "1",
     "problem": "P",
     "attempt": "A",
     "problems": "T",
+    "language": "L",
+    "framework": "W",
+    "docstring": "S",
+}
+FURTHER = {
+    "answer": ("user with files", "form"),
+    "edit": ("unchanged", "syntax", "code"),
+    "file": ("syntax", "copied", "repair"),
 }
 
 
 @pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row.name)
 def test_prompts_fill_in(row: Command) -> None:
     assert row.prompt("system")
-    for section in ("user", *(("unchanged", "syntax") if row.effect == "edit" else ("user with files",))):
+    subjects = [name for name in ("region", "question", "diff") if row.takes(name)]
+    assert subjects
+    for section in ("user", *(name for name in FURTHER[row.effect] if row.has(name))):
         text = row.prompt(section, **VALUES)
         assert "$" not in text
-        assert ("R" if row.effect == "edit" else "Q") in text
+        assert all(VALUES[name] in text for name in subjects)
 
 
 @pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row.name)
+def test_prompts_have_a_section_for_each_further_try(row: Command) -> None:
+    assert row.has("unchanged") is row.has("syntax") is True or row.effect != "edit"
+    assert row.has("syntax") or row.effect != "file"
+    assert row.has("code") is row.keeps_code
+    assert row.has("copied") is (row.makes == "tests")
+
+
+@pytest.mark.parametrize("row", [row for row in COMMANDS if row.name in _COMMANDS], ids=lambda row: row.name)
 def test_every_command_has_help(row: Command, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([row.name, "--help"])

@@ -1,0 +1,110 @@
+"""Whether two texts differ in comments and documentation alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+
+from tree_sitter import Node
+
+from assistant.document import Document
+from assistant.languages import Language
+from assistant.lines import split_lines
+from assistant.refusals import CodeChanged
+from assistant.trees import node_text, parse_tree
+
+Token = tuple[str, int]
+"""A piece of code, and the line that it stands in, counted from 0."""
+
+
+def refuse_changed_code(document: Document, after: str, reply: str = "") -> None:
+    """Let `after` pass where its code is that of `document`; comments, docstrings and blank lines may differ.
+
+    Comments that tools obey (`# noqa`, `//go:build`, `# type: ...`) count as code.
+
+    Raises:
+        CodeChanged: naming the first line that differs.
+    """
+    before, now = code_tokens(document.text, document.language), code_tokens(after, document.language)
+    for old, new in zip_longest(before, now):
+        if old is None or new is None or old[0] != new[0]:
+            raise CodeChanged(_difference(document.text, after, old, new), "Nothing was changed; ask again.", reply)
+
+
+def code_tokens(text: str, language: Language) -> list[Token]:
+    """What `text` consists of beside comments and documentation, structure included.
+
+    A language without a grammar is judged by its lines, where only comments that have lines for themselves are left out.
+    """
+    if language.grammar is None:
+        return list(_code_lines(split_lines(text), language))
+    return list(_tokens(parse_tree(text, language)))
+
+
+def _difference(before: str, after: str, old: Token | None, new: Token | None) -> str:
+    was, now = _line(before, old), _line(after, new)
+    if old is None:
+        return f"The answer adds code: {now!r}."
+    if new is None:
+        return f"The answer leaves out code: {was!r}."
+    return f"The answer changes code at line {old[1] + 1}: {was!r} became {now!r}."
+
+
+def _line(text: str, token: Token | None) -> str:
+    lines = split_lines(text)
+    return lines[token[1]].strip()[:80] if token is not None and token[1] < len(lines) else ""
+
+
+# Comments that are read by tools: taking one away changes what a program does, or what is reported about it.
+_DIRECTIVE = re.compile(
+    r"#!|//go:|//\s*\+build|(?:#|//|/\*)\s*(?:type:|noqa|pragma|pylint:|mypy:|fmt:|ruff:|-\*-|coding[:=]|eslint|@ts-|prettier-|nolint"
+    r"|shellcheck|rubocop:|frozen_string_literal:)"
+)
+
+# What stands between the parts of these is content, white space included.
+_TEXTS = re.compile(r"string|heredoc|template|char|regex|raw_text")
+
+
+def _tokens(root: Node) -> Iterator[Token]:
+    pending: list[Node | str] = [root]
+    row = 0
+    while pending:
+        node = pending.pop()
+        if isinstance(node, str):
+            yield node, row
+            continue
+        row = node.start_point.row
+        if _is_comment(node) or _is_docstring(node):
+            continue
+        if not node.children or _TEXTS.search(node.type):
+            yield node_text(node), row
+            continue
+        yield f"({node.type}", row
+        pending.append(")")
+        pending.extend(reversed(node.children))
+
+
+def _is_comment(node: Node) -> bool:
+    return node.type.endswith("comment") and not _DIRECTIVE.match(node_text(node))
+
+
+def _is_docstring(node: Node) -> bool:
+    """Whether this is Python's statement that is a string and nothing else, which no code can notice but by `__doc__`."""
+    if node.type != "expression_statement" or len(node.named_children) != 1:
+        return False
+    string = node.named_children[0]
+    return string.type == "string" and not any(child.type == "interpolation" for child in string.children)
+
+
+def _code_lines(lines: Sequence[str], language: Language) -> Iterator[Token]:
+    block = False
+    for number, line in enumerate(lines):
+        text = line.strip()
+        if not block and language.comments == ("//",) and text.startswith("/*"):
+            block = True
+        if block:
+            block = "*/" not in text
+            continue
+        if text and not (text.startswith(language.comments) and not _DIRECTIVE.match(text)):
+            yield line.rstrip(), number

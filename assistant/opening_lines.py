@@ -1,0 +1,72 @@
+"""What a new test file begins with: the imports of the code under test, which a model need not guess."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Sequence
+from pathlib import Path
+
+from assistant.document import Document
+from assistant.languages import PYTHON
+from assistant.region import Region
+from assistant.syntax import definitions
+
+
+def opening_of_tests(document: Document, region: Region) -> str:
+    """The first lines of a test file for the region, each with its newline; empty where the language's way is not known."""
+    names = names_under_test(document, region)
+    if document.path is None or not names:
+        return ""
+    if document.language == PYTHON:
+        return _python(document.path, names)
+    if document.language.name in ("JavaScript", "TypeScript"):
+        return _javascript(document, names)
+    return ""
+
+
+def names_under_test(document: Document, region: Region) -> tuple[str, ...]:
+    """The outermost definitions that have lines in the region, in order, without private ones where others are there."""
+    found = [
+        each for each in definitions(document.text, document.language) if each.start < region.end and region.start < each.end
+    ]
+    names = list(dict.fromkeys(each.path[0] for each in found))
+    public = [name for name in names if not name.startswith("_")]
+    return tuple(public or names)
+
+
+def module_name(path: Path) -> str:
+    """The dotted name by which Python imports the file at `path`, packages around it included; empty where it cannot."""
+    absolute = path.absolute()
+    parts = [absolute.stem]
+    folder = absolute.parent
+    while (folder / "__init__.py").is_file() and folder.parent != folder:
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    if parts[-1] == "__init__":
+        parts.pop()
+    return ".".join(parts) if parts and all(part.isidentifier() and not keyword.iskeyword(part) for part in parts) else ""
+
+
+def _python(path: Path, names: Sequence[str]) -> str:
+    module = module_name(path)
+    imported = ", ".join(names)
+    line = f"from {module} import {imported}"
+    if len(line) > 100:
+        line = f"from {module} import (\n" + "".join(f"    {name},\n" for name in names) + ")"
+    return f"import pytest\n\n{line}\n" if module else ""
+
+
+def _javascript(document: Document, names: Sequence[str]) -> str:
+    assert document.path is not None
+    listed = ", ".join(names)
+    if "module.exports" in document.text or "exports." in document.text:
+        return (
+            'const test = require("node:test");\nconst assert = require("node:assert");\n'
+            f'const {{ {listed} }} = require("./{document.path.stem}");\n'
+        )
+    if "export " not in document.text:
+        return ""  # nothing can be imported from it
+    return (
+        'import test from "node:test";\nimport assert from "node:assert";\n'
+        f'import {{ {listed} }} from "./{document.path.name}";\n'
+    )

@@ -1,0 +1,115 @@
+"""Asking until a reply can be used: for each way to fail one more try, if the command's prompt file has a section for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from assistant.answer import Answer, Note
+from assistant.client import ChatRequest, Delta, ModelClient, Waiting
+from assistant.commands import Command
+from assistant.context import fenced
+from assistant.errors import NoEdit
+from assistant.exchange import Exchange, exchange
+from assistant.refusals import BrokenSyntax, CodeChanged, CopiedCode, NoChange
+from assistant.wire import Usage
+
+EXPLANATION_TOKENS = 400
+"""What a try that explains before it writes may say beside the code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One prompt: a section of the command's prompt file, and the values that this section has beyond those of the first."""
+
+    section: str = "user"
+    values: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def prefilled(self) -> bool:
+        """Whether the reply begins inside its fence, so that the model writes code and nothing else."""
+        return self.section != "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How one task is asked for and judged.
+
+    request: what is sent in a try.  enough: whether a block that has closed can be all that was asked for.
+    judged: the answer that a reply amounts to, or why it is none.
+    """
+
+    command: Command
+    request: Callable[[Try], Awaitable[ChatRequest]]
+    enough: Callable[[str], bool]
+    judged: Callable[[Exchange, Usage], Answer | NoEdit]
+
+
+async def until_usable(recipe: Recipe, client: ModelClient) -> AsyncGenerator[Waiting | Delta | Note | Answer]:
+    """Ask until there is an answer, or no reason to ask again; the last item is the `Answer`, with the usage of all tries.
+
+    Raises:
+        NoEdit: no reply could be used.
+    """
+    usage = Usage()
+    tried: list[Try] = []
+    upcoming = Try()
+    while True:
+        tried.append(upcoming)
+        request = await recipe.request(upcoming)
+        async with aclosing(exchange(client, request, enough=recipe.enough)) as items:
+            async for item in items:
+                if isinstance(item, Exchange):
+                    usage += item.usage
+                    outcome = recipe.judged(item, usage)
+                else:
+                    yield item
+        if isinstance(outcome, Answer):
+            yield outcome
+            return
+        following = _next_try(recipe.command, outcome, tried)
+        if following is None:
+            raise _final(outcome, tried)
+        upcoming = following
+        yield Note(_REASONS[upcoming.section])
+
+
+_REASONS = {
+    "unchanged": "The model changed nothing. Asking it once more, to say what is wrong before it writes.",
+    "syntax": "The answer did not parse. Asking once more, with the error.",
+    "code": "The answer changed code, not only comments. Asking once more.",
+    "copied": "The answer repeats the code under test. Asking once more.",
+}
+
+
+def _next_try(command: Command, refusal: NoEdit, tried: list[Try]) -> Try | None:
+    """The try that this refusal calls for, if it has not been made yet and the prompt file has one."""
+    upcoming = _called_for(refusal)
+    made = {attempt.section for attempt in tried}
+    return upcoming if upcoming and upcoming.section not in made and command.has(upcoming.section) else None
+
+
+def _called_for(refusal: NoEdit) -> Try | None:
+    match refusal:
+        case NoChange():
+            return Try("unchanged")
+        case BrokenSyntax(problem=problem) if problem is not None:
+            values = {"line": str(problem.line + 1), "problem": problem.message, "attempt": fenced(refusal.reply)}
+            return Try("syntax", values)
+        case CodeChanged():
+            return Try("code", {"problem": refusal.message})
+        case CopiedCode():
+            return Try("copied", {"problem": refusal.message})
+        case _:
+            return None
+
+
+def _final(refusal: NoEdit, tried: list[Try]) -> NoEdit:
+    if isinstance(refusal, NoChange) and len(tried) > 1:
+        return NoChange(
+            f"The model found nothing to change, in {len(tried)} tries.",
+            "Choose the function that fails, or a stronger model with -m.",
+            refusal.reply,
+        )
+    return refusal
