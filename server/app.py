@@ -15,6 +15,7 @@ from pygls.protocol import default_converter
 
 from assistant import __version__
 from server.features import (
+    apply_code,
     chat,
     code_action,
     did_change,
@@ -62,6 +63,7 @@ ROUTES: tuple[Route, ...] = (
     ("starchat/chat/list", chat.listed, dict),
     ("starchat/chat/show", chat.show, chat.ChatId),
     ("starchat/chat/delete", chat.delete, chat.ChatId),
+    ("starchat/edit/apply", apply_code.apply_code, apply_code.Picked),
     ("starchat/status", status.status, dict),
     ("starchat/ping", ping.ping, dict),
 )

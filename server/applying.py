@@ -26,13 +26,14 @@ _ANNOTATION = "starchat"
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An edit that the user asked for: `plan`, made for `region` of the text `before`."""
+    """An edit that the user asked for: `plan`, made for `region` of the text `before`; `confirm`: asked for in any case."""
 
     title: str
     uri: str
     plan: EditPlan
     region: Region
     before: str
+    confirm: bool = False
 
 
 async def apply(session: Session, proposal: Proposal) -> str:
@@ -55,7 +56,7 @@ async def apply(session: Session, proposal: Proposal) -> str:
     raise EditConflict("The text kept changing while the answer was to be applied.", "Ask again.", _new_text(proposal.plan))
 
 
-def workspace_edit(session: Session, title: str, plan: EditPlan, now: Source) -> types.WorkspaceEdit:
+def workspace_edit(session: Session, proposal: Proposal, plan: EditPlan, now: Source) -> types.WorkspaceEdit:
     """The plan in the form that this client takes."""
     client = session.client
     ranges = [(_range(now.document.text, each.start, each.end, client.encoding), each.text) for each in plan.changes]
@@ -66,7 +67,8 @@ def workspace_edit(session: Session, title: str, plan: EditPlan, now: Source) ->
         edits = types.TextDocumentEdit(identifier, [types.TextEdit(*each) for each in ranges])
         return types.WorkspaceEdit(document_changes=[edits])
     annotated = [types.AnnotatedTextEdit(_ANNOTATION, *each) for each in ranges]
-    note = types.ChangeAnnotation(f"StarChat: {title}", session.options.confirm_edits, "Written by a language model.")
+    confirm = proposal.confirm or session.options.confirm_edits
+    note = types.ChangeAnnotation(f"StarChat: {proposal.title}", confirm, "Written by a language model.")
     return types.WorkspaceEdit(
         document_changes=[types.TextDocumentEdit(identifier, annotated)], change_annotations={_ANNOTATION: note}
     )
@@ -98,7 +100,7 @@ async def _asked(session: Session, request: types.ApplyWorkspaceEditParams) -> t
 
 
 def _request(session: Session, proposal: Proposal, plan: EditPlan, now: Source) -> types.ApplyWorkspaceEditParams:
-    edit = workspace_edit(session, proposal.title, plan, now)
+    edit = workspace_edit(session, proposal, plan, now)
     return types.ApplyWorkspaceEditParams(edit, label=f"StarChat: {proposal.title}")
 
 

@@ -40,7 +40,7 @@ async def connected(session: Session, tell: Tell) -> AsyncIterator[ModelClient]:
         session.now("failed", reason=str(error))
         raise
     try:
-        session.now("ready", client.profile.name)
+        session.now("ready", client.profile.name, remote=client.profile.host if client.profile.remote else None)
         yield client
     finally:
         await client.close()
@@ -71,7 +71,7 @@ async def _local(session: Session, settings: Settings, tell: Tell) -> ModelClien
         spec = session.prepared[1]
 
     def watch(waiting: Waiting) -> None:
-        session.now("loading" if waiting.state == "loading" else "starting", spec.name)
+        session.now("loading" if waiting.state == "loading" else "starting", spec.name, progress=waiting.progress)
         tell(waiting_text(waiting), waiting.progress)
 
     return await connect(spec, settings, watch)

@@ -55,8 +55,14 @@ def start(session: Session, errand: Errand, token: int | str | None = None) -> J
     job = Job(errand.command.title, token=token)
     session.jobs[job.id] = job
     job.task = asyncio.get_running_loop().create_task(_run(session, job, errand))
-    job.task.add_done_callback(lambda task: session.jobs.pop(job.id, None))
+    job.task.add_done_callback(lambda task: _over(session, job))
+    session.tell_status()
     return job
+
+
+def _over(session: Session, job: Job) -> None:
+    session.jobs.pop(job.id, None)
+    session.tell_status()
 
 
 def _outcome(job: Job) -> Outcome:

@@ -62,7 +62,7 @@ class Session:
     preparing: asyncio.Lock = field(default_factory=asyncio.Lock)
     told_hosts: set[str] = field(default_factory=set)
     complaints: list[str] = field(default_factory=list)
-    _state: tuple[str, str, str] = ("off", "", "")
+    _state: dict[str, object] = field(default_factory=lambda: {"state": "off", "model": ""})
     _warmed: Options | None = None
     _background: set[asyncio.Task[Any]] = field(default_factory=set)
 
@@ -70,18 +70,21 @@ class Session:
         """Show the user one sentence."""
         self.editor.window_show_message(types.ShowMessageParams(kind, sentence))
 
-    def now(self, state: str, model: str = "", reason: str = "") -> None:
-        """Note what the model is doing, and tell the client where that is new."""
-        if (state, model, reason) != self._state:
-            self._state = (state, model, reason)
-            self.editor.protocol.notify("starchat/status", self.status())
+    def now(self, state: str, model: str = "", **more: object) -> None:
+        """Note what the model is doing, and tell the client where that is new; `more` that is None or empty is left out."""
+        told = {"state": state, "model": model, **{name: value for name, value in more.items() if value not in (None, "")}}
+        if told != self._state:
+            self._state = told
+            self.tell_status()
+
+    def tell_status(self) -> None:
+        """Tell the client what the model is doing, and for how many jobs."""
+        self.editor.protocol.notify("starchat/status", self.status())
 
     def status(self) -> dict[str, object]:
-        """`{state, model, active, queued}`, and the reason where it failed."""
-        state, model, reason = self._state
+        """`{state, model, active, queued}`; `reason` where it failed, `progress` while it loads, `remote` where text goes."""
         queued = sum(job.queued for job in self.jobs.values())
-        told = {"state": state, "model": model, "active": len(self.jobs) - queued, "queued": queued}
-        return {**told, "reason": reason} if reason else told
+        return {**self._state, "active": len(self.jobs) - queued, "queued": queued}
 
     def warm_up(self) -> None:
         """Start the model host, once for each setting, so that it is loading while the user still reads."""
