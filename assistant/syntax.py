@@ -27,6 +27,7 @@ __all__ = [
     "Problem",
     "definitions",
     "enclosing_definition",
+    "in_text",
     "language_of",
     "language_of_fence",
     "problems",
@@ -54,6 +55,19 @@ def problems(text: str, language: Language) -> tuple[Problem, ...]:
         return unbalanced(split_lines(text), language) if language.brackets else ()
     found = tuple(_errors(parse_tree(text, language)))
     return found or (_python_problems(text) if language == PYTHON else ())
+
+
+def in_text(text: str, language: Language, offset: int) -> bool:
+    """Whether a cursor before the character at `offset` stands in a comment or a string; False without a grammar."""
+    if language.grammar is None or offset == 0:
+        return False
+    place = len(unified(text[:offset] + "x").encode("utf-8", "surrogatepass")) - 2
+    node: Node | None = parse_tree(text, language).descendant_for_byte_range(place - 1, place - 1)
+    while node is not None:
+        if (node.type in _STRINGS and node.start_byte < place < node.end_byte) or "comment" in node.type:
+            return True
+        node = node.parent
+    return False
 
 
 def string_lines(text: str, language: Language) -> frozenset[int]:

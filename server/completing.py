@@ -3,91 +3,85 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import time
+from itertools import accumulate
 
 from assistant.errors import AssistantError
+from assistant.languages import PLAIN, Language, language_of, language_of_fence
+from server.completions import RECENT, Window
 from server.documents import OpenDocument
+from server.files import path_of
+from server.fitting import Place, fitted, wants_block
 from server.model import connected
 from server.options import resolve
 from server.session import Session
 
-PREFIX, SUFFIX = 4000, 1500
-"""Characters before and behind the cursor that the model is shown."""
-
 DEBOUNCE_SECONDS = 0.075
 LINE_TOKENS, BLOCK_TOKENS = 24, 96
-RECENT = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A cursor in a text: what stands before it and behind it, as far as the model is shown."""
+def place_of(document: OpenDocument, line: int, offset: int, window: Window) -> Place:
+    """The place at a character of a line; line ends count as one character.
 
-    uri: str
-    before: str
-    behind: str
-
-    @property
-    def rest(self) -> str:
-        """What stands behind the cursor in its own line."""
-        return self.behind.split("\n", 1)[0].rstrip("\r")
-
-    @property
-    def wants_block(self) -> bool:
-        """Whether several lines fit here: on an empty line, or after what opens a block, with nothing behind it."""
-        line = self.before.rpartition("\n")[2].strip()
-        return not self.rest.strip() and (not line or line.endswith((":", "{", "(", "[", "=>")))
-
-
-def place_of(document: OpenDocument, line: int, offset: int) -> Place:
-    """The place at a character of a line; line ends count as one character."""
+    What stands before begins at a line that stays the same while the user types, so that the model has read it already.
+    """
     text = [each.rstrip("\r\n") for each in document.lines]
-    before = "\n".join([*text[max(0, line - 200) : line], text[line][:offset]])[-PREFIX:]
-    behind = "\n".join([text[line][offset:], *text[line + 1 : line + 80]])[:SUFFIX]
-    return Place(document.uri, before, behind)
+    starts = [0, *accumulate(len(each) + 1 for each in text[:line])]
+    step = window.before // 2
+    earliest = max(0, (starts[line] // step - 1) * step)
+    first = next((n for n in range(line + 1) if starts[n] >= earliest), line)
+    before = "\n".join([*text[first:line], text[line][:offset]])
+    behind = "\n".join([text[line][offset:], *text[line + 1 : line + 80]])[: window.behind]
+    return Place(document.uri, before[-2 * window.before :], behind, _language(document))
 
 
-async def complete(session: Session, place: Place) -> str:
-    """The text to insert; empty where there is none, or no model that could be asked without bothering anybody."""
+async def complete(session: Session, place: Place, *, at_once: bool = False) -> str:
+    """The text to insert; empty where there is none, or no model that could be asked without bothering anybody.
+
+    at_once: the user asked for it, so that there is nobody to wait for.
+    """
     known = _recalled(session, place)
     if known:
         return known
     if session.prepared is None and not resolve(session.options).endpoint:
         session.warm_up()
         return ""
-    await asyncio.sleep(DEBOUNCE_SECONDS)  # whoever types on cancels this
+    if not at_once:
+        await asyncio.sleep(DEBOUNCE_SECONDS)  # whoever types on cancels this
+    block = wants_block(place)
+    began = time.monotonic()
     try:
         async with connected(session, lambda message, share: None) as client:
-            most = BLOCK_TOKENS if place.wants_block else LINE_TOKENS
-            stop = ("\n\n",) if place.wants_block else ("\n",)
-            raw = await client.complete(place.before, place.behind or "\n", most, stop)
+            stop = ("\n\n",) if block else ("\n",)
+            raw = await client.complete(place.before, place.behind or "\n", BLOCK_TOKENS if block else LINE_TOKENS, stop)
     except AssistantError:  # nobody asked for this, so nobody is told that it cannot be had
         return ""
+    if not block:
+        session.completions.took(time.monotonic() - began)
     text = fitted(raw, place)
     if text:
-        session.completed[place] = text
-        for old in list(session.completed)[:-RECENT]:
-            del session.completed[old]
+        _remember(session, place, text)
     return text
 
 
-def fitted(raw: str, place: Place) -> str:
-    """A completion without what stands behind the cursor already, and without empty ends."""
-    text = raw.rstrip()
-    if not place.wants_block:
-        text = text.split("\n", 1)[0]
-    for length in range(min(len(text), len(place.rest)), 0, -1):
-        if text.endswith(place.rest[:length]):
-            return text[:-length]
-    behind = place.behind.strip("\n").split("\n", 1)[0].strip()
-    lines = text.split("\n")
-    return "\n".join(lines[:-1]) if behind and len(lines) > 1 and lines[-1].strip() == behind else text
+def _remember(session: Session, place: Place, text: str) -> None:
+    recent = session.completions.recent
+    recent[place] = text
+    for old in list(recent)[:-RECENT]:
+        del recent[old]
 
 
 def _recalled(session: Session, place: Place) -> str:
     """What is left of a recent completion that the user is typing."""
-    for known, text in reversed(session.completed.items()):
-        typed = place.before.removeprefix(known.before) if place.before.startswith(known.before) else None
-        if typed is not None and (known.uri, known.behind) == (place.uri, place.behind) and text.startswith(typed):
+    for known, text in reversed(session.completions.recent.items()):
+        if known.uri != place.uri or known.behind[:80] != place.behind[:80] or not place.before.startswith(known.before):
+            continue
+        typed = place.before[len(known.before) :]
+        if text.startswith(typed) and text != typed:
             return text[len(typed) :]
     return ""
+
+
+def _language(document: OpenDocument) -> Language:
+    language = language_of(path_of(document.uri))
+    return language if language is not PLAIN else language_of_fence(document.language_id) or PLAIN

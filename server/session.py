@@ -14,6 +14,7 @@ from pygls.lsp.server import LanguageServer
 
 from assistant.errors import AssistantError
 from server.capabilities import Client
+from server.completions import Completions
 from server.documents import Documents
 from server.jobs import Job
 from server.options import Options
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from assistant.settings import Settings
     from server.applying import Proposal
     from server.chats import Chat
-    from server.completing import Place
     from server.errands import Errand
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Session:
     jobs: what is being done for it, by the job's id.  last: the errand that was begun last.
     done: the edits that were made, each as the proposal that takes it back.
     answers: what the model said, by the job's id.  chats: conversations, by their id.
-    completing, completed: the inline completion that is being asked for, and recent ones.
+    completions: what is remembered of inline completions.
     prepared: the model that lies ready, and the settings that asked for it; one at a time is prepared.
     told_hosts: machines of which the user knows that text goes there.
     complaints: sentences about its settings that can be shown only once it is ready.
@@ -56,8 +56,7 @@ class Session:
     done: list[Proposal] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)
     chats: dict[str, Chat] = field(default_factory=dict)
-    completing: asyncio.Task[Any] | None = None
-    completed: dict[Place, str] = field(default_factory=dict)
+    completions: Completions = field(default_factory=Completions)
     prepared: tuple[Settings, ModelSpec] | None = None
     preparing: asyncio.Lock = field(default_factory=asyncio.Lock)
     told_hosts: set[str] = field(default_factory=set)

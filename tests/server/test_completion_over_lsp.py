@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
-from server.completing import Place, fitted
+from assistant.languages import PYTHON
+from server.completing import place_of
+from server.completions import WINDOWS, Completions
+from server.documents import Documents
+from server.fitting import Place, fitted, wants_block
 from tests.server.editor_at_pipes import VSCODE, Editor
 
 URI = "file:///a.py"
@@ -62,7 +66,42 @@ def test_a_model_that_cannot_fill_is_no_trouble(editor: Editor, script: Callable
         ("    a = 1\nprint()", "def f():\n", "\nprint()\n", "    a = 1"),
         (")", "f(", ")", ""),
         ("  ", "x = ", "", ""),
+        ("1\n    b = 2\nc = 3", "def f():\n    ", "\n", "1\n    b = 2"),
+        ("\n    return 1\n\ndef g():\n    pass", "def f():", "\n", "\n    return 1"),
+        ("\n  x();\n}\ny();", "if (a) {", "", "\n  x();\n}"),
+        ("\n  x();\n}\n", "if (a) {", "\n}\n", "\n  x();"),
+        ("    a = 1\n    b = 2\n    c = 3", "def f():\n", "\n    b = 2\n    c = 3\n    d", "    a = 1"),
+        ("a\n    b", "x = 1  # (", "", "a"),
+        ("b\n    c", '"""(', '\n"""', "b"),
     ],
 )
 def test_a_completion_is_cut_to_fit(raw: str, before: str, behind: str, wanted: str) -> None:
-    assert fitted(raw, Place(URI, before, behind)) == wanted
+    assert fitted(raw, Place(URI, before, behind, PYTHON)) == wanted
+
+
+def test_blocks_are_for_code() -> None:
+    assert wants_block(Place(URI, "def f():\n    ", "\n", PYTHON))
+    assert not wants_block(Place(URI, "def f():\n    # all of:", "\n", PYTHON))
+    assert not wants_block(Place(URI, 'x = """\n', '\n"""\n', PYTHON))
+    assert not wants_block(Place(URI, "x = ", "\n", PYTHON))
+
+
+def test_what_is_shown_begins_at_the_same_line_while_one_types() -> None:
+    documents = Documents()
+    document = documents.open(URI, "python", 1, "value = compute(1)\n" * 2000 + "x")
+    begins, most = set(), 0
+    for line in range(300, 340):
+        for offset in (0, 5):
+            place = place_of(document, line, offset, WINDOWS[1])
+            begins.add(line - place.before.count("\n"))
+            most = max(most, len(place.before))
+    assert len(begins) <= 2
+    assert 500 < most <= 2 * WINDOWS[1].before
+    assert place_of(document, 0, 0, WINDOWS[0]).before == ""
+
+
+def test_a_slow_model_is_shown_less_and_a_quick_one_more() -> None:
+    completions = Completions()
+    for seconds, wanted in [(1, 0), (1, 0), *[(0.1, 0)] * 4, (0.1, 1), *[(0.1, 1)] * 4, (0.1, 2), (0.3, 2), (0.7, 1)]:
+        completions.took(seconds)
+        assert completions.window == WINDOWS[wanted]
