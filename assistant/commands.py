@@ -18,7 +18,7 @@ from assistant.wire import Urgency
 
 Effect = Literal["answer", "edit", "file"]
 
-Product = Literal["", "translation", "tests", "script"]
+Product = Literal["", "translation", "tests", "script", "message"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Command:
     name: the verb in the shell, and the name of the prompt file.
     title: what people read in a help text or a menu.
     effect: `answer` shows text, `edit` rewrites a region of a file, `file` makes a new one and touches none that is there.
-    makes: what a new file holds, which decides its name.
+    makes: what a new file holds, which decides its name; or that the answer is a commit message, which has a form.
     keeps_code: whether an edit may change comments and documentation alone.
     """
 
@@ -66,7 +66,7 @@ COMMANDS = (
     Command("translate", "Translate to another language", "file", makes="translation"),
     Command("tests", "Write tests", "file", makes="tests"),
     Command("plot", "Draw a figure", "file", makes="script"),
-    Command("commit", "Write a commit message", "answer"),
+    Command("commit", "Write a commit message", "answer", makes="message"),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 import stat
 import tempfile
@@ -94,6 +95,38 @@ def write(document: Document, text: str) -> None:
         raise _changed(document.path, "is gone", text) from error
     except OSError as error:
         raise _storage_error(document.path, error) from error
+
+
+def create(path: Path, text: str) -> None:
+    """Write `text` in UTF-8 to a new file at `path`: whole or not at all, and never over anything.
+
+    Raises:
+        EditConflict: something lies there; the error keeps `text`.
+        StorageError: the disk is full, or the folder is missing or not writable.
+    """
+    temporary = path.with_name(f".starchat-{secrets.token_hex(8)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(text.encode("utf-8", "replace"))
+        _put(temporary, path)
+    except FileExistsError as error:
+        raise EditConflict(f"{path} is there already; nothing was written.", "Choose another name with -o.", text) from error
+    except OSError as error:
+        raise _storage_error(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Give the file its name; a link fails where the name is taken, which a rename would not."""
+    try:
+        os.link(temporary, path, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links: the name is taken first, then filled
+        path.touch(exist_ok=False)
+        temporary.replace(path)
 
 
 def check_writable(document: Document) -> None:

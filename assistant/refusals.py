@@ -51,6 +51,12 @@ class CodeChanged(NoEdit):
     code = "code_changed"
 
 
+class NoMessage(NoEdit):
+    """A commit message has not the form that it must have."""
+
+    code = "no_message"
+
+
 class CopiedCode(NoEdit):
     """A new test file holds a copy of the code that it is to test."""
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 
 from assistant.answer import Answer, Note
 from assistant.client import ChatRequest, Delta, ModelClient, Waiting
 from assistant.commands import Command
+from assistant.commit_message import compose
 from assistant.context import attachments_text, fenced, shown_region
 from assistant.conversation import Conversation, start
 from assistant.creating import Creation, create_file
@@ -32,6 +34,8 @@ from assistant.syntax import enclosing_definition
 from assistant.trying import Try
 
 Event = Waiting | Delta | Note | Answer
+
+_FIRST = Try()
 
 LEAST_ANSWER_TOKENS = 64
 """A question that leaves less of the window for its answer is refused."""
@@ -91,7 +95,7 @@ def shown(turn: Turn) -> Conversation:
             return _question(turn)
 
 
-def _question(turn: Turn) -> Conversation:
+def _question(turn: Turn, attempt: Try = _FIRST) -> Conversation:
     """A command that answers, put to the model; one that is about a region is shown it, with what stands around it."""
     files = attachments_text(turn.attachments, turn.piped)
     values = {"question": turn.question, "files": files, "diff": fenced(turn.piped), "problems": reported(turn.problems)}
@@ -102,13 +106,21 @@ def _question(turn: Turn) -> Conversation:
             "region": shown_region(document, region),
             "language": document.language.name,
         }
-    section = "user with files" if files and turn.command.has("user with files") else "user"
-    return start(turn.command.prompt(section, **values).strip(), turn.command.prompt("system"))
+    with_files = files and attempt.section == "user" and turn.command.has("user with files")
+    section = "user with files" if with_files else attempt.section
+    return start(turn.command.prompt(section, **values, **attempt.values).strip(), turn.command.prompt("system"))
 
 
 async def _answer(turn: Turn, client: ModelClient) -> AsyncGenerator[Event]:
     conversation = shown(turn)
     await _check_room(conversation, client)
+    if turn.command.makes == "message":
+        async with aclosing(
+            compose(turn.command, partial(_question, turn), client, (turn.max_tokens, turn.temperature))
+        ) as events:
+            async for event in events:
+                yield event
+        return
     request = ChatRequest(conversation, turn.max_tokens, turn.temperature, urgency=turn.command.urgency)
     async with aclosing(exchange(client, request)) as items:
         async for item in items:

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import pytest
 
-from assistant.cli import _COMMANDS, main
+from assistant.cli import main
 from assistant.commands import COMMANDS, Command, command
 from assistant.errors import UsageError
 
@@ -50,7 +50,7 @@ def test_prompts_have_a_section_for_each_further_try(row: Command) -> None:
     assert row.has("copied") is (row.makes == "tests")
 
 
-@pytest.mark.parametrize("row", [row for row in COMMANDS if row.name in _COMMANDS], ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [row for row in COMMANDS if row.name != "plot"], ids=lambda row: row.name)
 def test_every_command_has_help(row: Command, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([row.name, "--help"])

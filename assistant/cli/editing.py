@@ -7,7 +7,7 @@ import asyncio
 import sys
 
 from assistant.answer import Answer
-from assistant.cli.options import file_and_lines
+from assistant.cli.asking import target_turn
 from assistant.cli.output import print_context, print_json
 from assistant.cli.session import Held, hold
 from assistant.cli.terminal import confirm, print_diff, printable
@@ -27,14 +27,14 @@ def edit(name: str, options: argparse.Namespace) -> int:
         EditConflict: the file was changed meanwhile.
         AssistantError: whatever kept the model from answering.
     """
-    path, lines = file_and_lines(options.target)
-    document = load(path)
-    turn = Turn(command(name), document=document, lines=lines, max_tokens=options.max_tokens, temperature=options.temperature)
+    turn = target_turn(command(name), options)
+    document = turn.document
+    assert document is not None and document.path is not None  # it was read from a file
     if options.show_context:
         return print_context(turn)
     if (options.write or options.yes) and not options.diff:
         check_writable(document)
-    held = _asked(turn, options)
+    held = asked(turn, options)
     assert held.answer.edit is not None  # a command that edits gives a plan or raises NoEdit
     diff = unified_diff(document, held.answer.edit)
     if not options.json:
@@ -44,17 +44,27 @@ def edit(name: str, options: argparse.Namespace) -> int:
         applied = _agreed(options) and _applied(document, held.answer)
     finally:  # what was answered is not lost where it cannot be written
         if options.json:
-            print_json(held, {"path": str(path), "diff": diff, "applied": applied})
+            print_json(held, edit={"path": str(document.path), "diff": diff, "applied": applied})
     return 0
 
 
-def _asked(turn: Turn, options: argparse.Namespace) -> Held:
+def asked(turn: Turn, options: argparse.Namespace) -> Held:
+    """Carry the turn out; a reply that cannot be used is shown, since it may be worth reading.
+
+    Raises:
+        AssistantError: whatever kept the model from answering, or its answer from being used.
+    """
     try:
         return asyncio.run(hold(turn, options, printer=None))
     except NoEdit as refusal:
-        if refusal.reply.strip():  # on standard error, so that nothing takes it for a change
-            print(f"{printable(refusal.reply).rstrip()}\n", file=sys.stderr)
+        show_reply(refusal.reply)
         raise
+
+
+def show_reply(text: str) -> None:
+    """A reply that was not used; on standard error, so that nothing takes it for a change."""
+    if text.strip():
+        print(f"{printable(text).rstrip()}\n", file=sys.stderr)
 
 
 def _agreed(options: argparse.Namespace) -> bool:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from assistant.cli.options import add_model_options, add_output_options
+from assistant.cli.options import add_change_options, add_model_options, add_output_options, add_target
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("fix", help="fix a bug in a file", description=__doc__)
-    parser.add_argument(
-        "target", metavar="FILE[:A-B]", help="a file, or its lines A to B; a single line means the function around it"
-    )
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--write", action="store_true", help="make the change without asking")
-    how.add_argument("--diff", action="store_true", help="only print the change")
+    add_target(parser)
+    add_change_options(parser)
     add_output_options(parser)
     add_model_options(parser)
     parser.set_defaults(run=run)

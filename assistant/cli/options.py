@@ -33,6 +33,20 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """The file, or the lines of it, that a command is about."""
+    parser.add_argument(
+        "target", metavar="FILE[:A-B]", help="a file, or its lines A to B; a single line means the function around it"
+    )
+
+
+def add_change_options(parser: argparse.ArgumentParser) -> None:
+    """What becomes of a change that was found."""
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--write", action="store_true", help="make the change without asking")
+    how.add_argument("--diff", action="store_true", help="only print the change")
+
+
 def settings_from(options: argparse.Namespace) -> Settings:
     """The settings in force, with the command line's own on top.
 

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 CHARACTERS_PER_TOKEN = 3.5
 
 
-def print_json(held: Held, edit: dict[str, object] | None = None) -> None:
-    """Print the answer as one JSON object: `{text, code, model, usage, finish_reason}`, and `edit` for commands that edit."""
+def print_json(held: Held, **effects: dict[str, object]) -> None:
+    """Print the answer as one JSON object: `{text, code, model, usage, finish_reason}`.
+
+    `edit`, `file` or `commit` say what became of it.
+    """
     answer = held.answer
     shown = {
         "text": answer.text,
@@ -22,7 +25,7 @@ def print_json(held: Held, edit: dict[str, object] | None = None) -> None:
         "usage": answer.usage.as_openai(),
         "finish_reason": answer.finish_reason,
     }
-    print(json.dumps(shown if edit is None else {**shown, "edit": edit}, ensure_ascii=False))
+    print(json.dumps({**shown, **effects}, ensure_ascii=False))
 
 
 def print_context(turn: Turn) -> int:
