@@ -14,6 +14,7 @@ export interface Argument {
 const ASKED: Readonly<Record<string, (words: Argument) => Promise<Argument | undefined>>> = {
   ask: (argument) => withQuestion(argument, "What do you want to know?", "Why does this return twice?"),
   edit: (argument) => withQuestion(argument, "What should change?", "Read the file line by line instead"),
+  plot: (argument) => withQuestion(argument, "What should the figure show?", "A histogram of the wait times"),
   translate: withLanguage,
 };
 
@@ -43,8 +44,11 @@ async function withQuestion(argument: Argument, prompt: string, example: string)
   return question?.trim() ? { ...argument, question: question.trim() } : undefined;
 }
 
+const ANOTHER = "Another language…";
+
 async function withLanguage(argument: Argument): Promise<Argument | undefined> {
   const targets = vscode.workspace.getConfiguration("starchat").get<string[]>("translate.targets", []);
-  const language = await vscode.window.showQuickPick(targets, { title: "StarChat", placeHolder: "Translate to …" });
-  return language ? { ...argument, language } : undefined;
+  const choice = await vscode.window.showQuickPick([...targets, ANOTHER], { title: "StarChat", placeHolder: "Translate to …" });
+  const language = choice === ANOTHER ? await vscode.window.showInputBox({ title: "StarChat", prompt: "Translate to …" }) : choice;
+  return language?.trim() ? { ...argument, language: language.trim() } : undefined;
 }

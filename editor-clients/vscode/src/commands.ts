@@ -4,6 +4,7 @@ import * as vscode from "vscode";
 import { argumentAt } from "./argument";
 import type { Assistant } from "./assistant";
 import { run } from "./jobs";
+import { discardAll } from "./review";
 
 const PREFIX = "starchat.editor.";
 
@@ -18,6 +19,7 @@ export function registerCommands(context: vscode.ExtensionContext, assistant: As
 
 async function runHere(assistant: Assistant, verb: string): Promise<void> {
   const editor = vscode.window.activeTextEditor;
+  if (verb === "cancel") discardAll();
   if (verb === "cancel" || verb === "retry") {
     await run(assistant, verb, {});
   } else if (verb === "undo") {

@@ -2,13 +2,17 @@
 
 import * as vscode from "vscode";
 import type { Middleware } from "vscode-languageclient/node";
+import { showDocument } from "./answers";
 import type { Argument } from "./argument";
 import { Assistant } from "./assistant";
+import { registerChat } from "./chat/commands";
 import { registerCommands } from "./commands";
 import { offerSetUp, registerSetUp } from "./environment";
 import { ghostText } from "./ghost";
 import { run } from "./jobs";
 import { registerMenu } from "./menu";
+import { registerWithEditor } from "./participant";
+import { handleApplyEdit, registerReview } from "./review";
 import { registerStatusBar } from "./status";
 
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
@@ -18,9 +22,12 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     output,
     assistant,
     registerCommands(context, assistant),
+    registerChat(context, assistant),
+    registerReview(),
     registerSetUp(context, assistant),
     registerStatusBar(assistant),
     registerMenu(assistant),
+    registerWithEditor(assistant),
     vscode.commands.registerCommand("starchat.restart", () => assistant.restart()),
     vscode.commands.registerCommand("starchat.showLog", () => output.show()),
     assistant.onChange(() => void vscode.commands.executeCommand("setContext", "starchat.running", assistant.life === "running")),
@@ -33,6 +40,8 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
 function middleware(assistant: Assistant): Middleware {
   return {
     ...ghostText,
+    window: { showDocument },
+    workspace: { handleApplyEdit },
     executeCommand: (command, [argument]) => run(assistant, command.replace(/^starchat\./, ""), (argument ?? {}) as Argument),
   };
 }

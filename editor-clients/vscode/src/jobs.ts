@@ -20,6 +20,10 @@ export interface Outcome {
 }
 
 const waiting = new vscode.EventEmitter<void>();
+const ended = new vscode.EventEmitter<string | undefined>();
+
+/** Tells the URI of the document about which a command has ended. */
+export const onEnd = ended.event;
 
 /** Take the progress of running commands away: it is the user who is waited for now. */
 export function waitForUser(): void {
@@ -35,6 +39,8 @@ export async function run(assistant: Assistant, verb: string, argument: Argument
   } catch (error) {
     void vscode.window.showErrorMessage(`StarChat: ${error instanceof Error ? error.message : String(error)}`);
     return undefined;
+  } finally {
+    ended.fire("uri" in argument ? (argument.uri as string) : undefined);
   }
 }
 

@@ -1,0 +1,53 @@
+// The server's chats: made, listed, shown, deleted, and one turn of one of them.
+
+import type * as vscode from "vscode";
+import { ProgressType } from "vscode-languageclient/node";
+import type { Assistant } from "../assistant";
+import type { Message, Reference, Summary } from "./messages";
+
+export interface Turn {
+  chat: string;
+  text: string;
+  finishReason: string;
+}
+
+/** What comes while a turn is under way. */
+export type Piece = { kind: "delta"; text: string } | { kind: "status"; message: string };
+
+const PIECES = new ProgressType<Piece>();
+let turns = 0;
+
+/** Say something, and hear the answer piece by piece; cancelling the token stops the model. */
+export async function say(
+  assistant: Assistant,
+  question: { chat: string; text: string; context: Pick<Reference, "uri" | "range">[] },
+  token: vscode.CancellationToken,
+  hear: (piece: Piece) => void,
+): Promise<Turn> {
+  const stream = `vscode-chat-${++turns}`;
+  const listening = assistant.running.onProgress(PIECES, stream, hear);
+  try {
+    return await assistant.request<Turn>("starchat/chat/turn", { ...question, token: stream }, token);
+  } finally {
+    listening.dispose();
+  }
+}
+
+export async function create(assistant: Assistant): Promise<string> {
+  return (await assistant.request<{ chat: string }>("starchat/chat/create", {})).chat;
+}
+
+export async function list(assistant: Assistant): Promise<Summary[]> {
+  return (await assistant.request<{ chats: Summary[] }>("starchat/chat/list", {})).chats;
+}
+
+export async function show(assistant: Assistant, chat: string): Promise<Message[]> {
+  const { messages } = await assistant.request<{ messages: { role: string; content: string }[] }>("starchat/chat/show", { chat });
+  return messages
+    .filter(({ role }) => role !== "system")
+    .map(({ role, content }) => ({ role: role === "user" ? "user" : "assistant", text: content }));
+}
+
+export async function remove(assistant: Assistant, chat: string): Promise<void> {
+  await assistant.request("starchat/chat/delete", { chat });
+}
