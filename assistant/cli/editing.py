@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from dataclasses import replace
 
 from assistant.answer import Answer
 from assistant.cli.asking import target_turn
+from assistant.cli.choosing import chosen
 from assistant.cli.output import print_context, print_json
 from assistant.cli.session import Held, hold
-from assistant.cli.terminal import confirm, print_diff, printable
+from assistant.cli.terminal import print_diff, printable
 from assistant.commands import command
 from assistant.document import Document, check_writable, load, write
-from assistant.edits import unified_diff
+from assistant.edits import EditPlan, unified_diff
 from assistant.errors import NoEdit
 from assistant.rebase import rebase
 from assistant.turn import Turn
@@ -37,11 +39,10 @@ def edit(name: str, options: argparse.Namespace) -> int:
     held = asked(turn, options)
     assert held.answer.edit is not None  # a command that edits gives a plan or raises NoEdit
     diff = unified_diff(document, held.answer.edit)
-    if not options.json:
-        print_diff(diff)
     applied = False
     try:
-        applied = _agreed(options) and _applied(document, held.answer)
+        plan = _agreed(document, held.answer.edit, options)
+        applied = bool(plan.changes) and _applied(document, replace(held.answer, edit=plan))
     finally:  # what was answered is not lost where it cannot be written
         if options.json:
             print_json(held, edit={"path": str(document.path), "diff": diff, "applied": applied})
@@ -67,17 +68,21 @@ def show_reply(text: str) -> None:
         print(f"{printable(text).rstrip()}\n", file=sys.stderr)
 
 
-def _agreed(options: argparse.Namespace) -> bool:
-    """Whether to make the change: said beforehand, or asked now."""
-    if options.diff or options.write or options.yes:
-        return not options.diff
-    if options.json or not sys.stdin.isatty():
+def _agreed(document: Document, plan: EditPlan, options: argparse.Namespace) -> EditPlan:
+    """Show the plan; what is returned is as much of it as is to be made: said beforehand, or asked now."""
+    asks = not (options.diff or options.write or options.yes or options.json) and sys.stdin.isatty()
+    if asks:
+        agreed = chosen(document, plan)
+        if not agreed.changes:
+            print("assistant: Nothing was changed.", file=sys.stderr)
+        return agreed
+    if not options.json:
+        print_diff(unified_diff(document, plan))
+    if (options.write or options.yes) and not options.diff:
+        return plan
+    if not options.diff:
         print("assistant: Nothing was changed, since nobody is there to ask. Make the change with --write.", file=sys.stderr)
-        return False
-    agreed = confirm("Make this change?", default=True)
-    if not agreed:
-        print("assistant: Nothing was changed.", file=sys.stderr)
-    return agreed
+    return EditPlan(())
 
 
 def _applied(document: Document, answer: Answer) -> bool:

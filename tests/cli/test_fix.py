@@ -112,6 +112,33 @@ def test_the_question_before_a_change(
     assert file.read_text() == (FIXED if said.startswith("Changed") else BUGGY)
 
 
+@pytest.mark.parametrize(
+    ("typed", "changed"),
+    [("yny", "ac"), ("nyn", "b"), ("a", "abc"), ("na", "bc"), ("yq", "a"), ("yye", ""), ("?nnn", ""), ("yy\x04", "")],
+)
+def test_parts_of_a_change_are_taken_one_by_one(
+    environment: dict[str, str], run: Callable, script: Callable, tmp_path: Path, typed: str, changed: str
+) -> None:
+    pty = pytest.importorskip("pty")
+    lines = [f"{name} = {number}\n" for name in "abc" for number in range(9)]
+    path = tmp_path / "values.py"
+    path.write_text("".join(lines))
+    wanted = [line.replace("= 4", "= 44") for line in lines]
+    model = script({"reply": f"{''.join(wanted)}```"})
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(tmp_path)
+        os.execve(PROGRAM, [PROGRAM, "fix", "values.py", "-m", model], environment)
+    for key in typed:
+        _read(terminal, "/?] ")
+        os.write(terminal, key.encode() if key == "\x04" else f"{key}\n".encode())
+    said = _read(terminal, "")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    os.close(terminal)
+    assert path.read_text() == "".join(new if old[0] in changed else old for old, new in zip(lines, wanted, strict=True))
+    assert ("Nothing was changed." in said) is (not changed)
+
+
 def test_an_unchanged_answer_gets_one_more_try(run: Callable, script: Callable, file: Path) -> None:
     explained = f"The arguments are swapped.\n\n```python\n{REPLY}\nAnd so on, at length."
     model = script({"match": "saw nothing wrong", "reply": explained}, {"reply": SAME})
