@@ -31,6 +31,22 @@ def rebase(plan: EditPlan, region: Region, before: str, now: str) -> EditPlan:
     return EditPlan(tuple(Change(each.start + shift, each.end + shift, each.text) for each in plan.changes))
 
 
+def follow(region: Region, before: str, now: str) -> Region:
+    """Where the lines of `region` are now, whatever happened to the text; lines that changed at its edge belong to it."""
+    start, end = region.start, region.end
+    for hunk in diff.hunks(split_lines(before), split_lines(now)):
+        grown = (hunk.new_end - hunk.new_start) - (hunk.end - hunk.start)
+        if hunk.end <= region.start:
+            start += grown
+        elif hunk.start < region.start:
+            start = hunk.new_start
+        if hunk.end <= region.end and hunk.start < region.end:
+            end += grown
+        elif hunk.start < region.end:
+            end = hunk.new_end
+    return Region(start, max(start, end))
+
+
 def _carried(region: Region, old: list[str], new: list[str]) -> int | None:
     """The line of `new` at which the region starts, or None where something in it was changed."""
     shift = 0

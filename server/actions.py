@@ -3,55 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lsprotocol import types
 
 from assistant.commands import Command
 from assistant.document import MAX_BYTES
+from assistant.languages import Language, language_named, language_of_fence
 from server.capabilities import PREFIX, Client, carried_out
 from server.documents import OpenDocument
 from server.errands import Argument, instruction, problem_text
 
 Offered = types.CodeAction | types.Command
 
-_KINDS = {"edit": "refactor.rewrite.starchat", "answer": "source.starchat"}
+_KINDS = {"edit": "refactor.rewrite.starchat", "file": "refactor.rewrite.starchat", "answer": "source.starchat"}
+
+TARGETS = ("Python", "JavaScript", "Go")
+"""What translating offers where the settings say nothing; the document's own language is left out."""
 
 
-def actions(document: OpenDocument, params: types.CodeActionParams, client: Client) -> list[Offered]:
+def actions(
+    document: OpenDocument, params: types.CodeActionParams, client: Client, targets: Sequence[str] = ()
+) -> list[Offered]:
     """What can be done with the selection, as this client can take it.
 
-    An automatic request (the cursor moved) is offered quick fixes alone.
+    targets: the languages that translating offers.  An automatic request (the cursor moved) is offered quick fixes alone.
     """
     automatic = params.context.trigger_kind == types.CodeActionTriggerKind.Automatic
     refusal = _refusal(document)
-    found = [
-        _as_action(row, kind, argument, refusal, client)
+    if refusal and not client.disabled:
+        return []
+    return [
+        _as_action(choice, refusal, client)
         for row in carried_out()
-        for kind, argument in _fitting(row, document, params)
-        if _wanted(kind, params.context.only) and not (automatic and not kind.startswith("quickfix"))
+        for choice in _fitting(row, document, params, targets)
+        if _wanted(choice.kind, params.context.only) and not (automatic and not choice.kind.startswith("quickfix"))
     ]
-    return [] if refusal and not client.disabled else found
 
 
-def _fitting(row: Command, document: OpenDocument, params: types.CodeActionParams) -> Iterator[tuple[str, Argument]]:
-    """The kinds that a command comes in here, with the argument that it is to be run with."""
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """One line of the menu: a command, the kind that it comes in, and the argument that it is to be run with."""
+
+    command: Command
+    kind: str
+    title: str
+    argument: Argument
+
+
+def _fitting(row: Command, document: OpenDocument, params: types.CodeActionParams, targets: Sequence[str]) -> Iterator[_Choice]:
+    """The lines of the menu that a command has here."""
     selection, diagnostics = params.range, params.context.diagnostics
-    if diagnostics and row.effect == "edit" and row.takes("problems"):
+    if diagnostics and row.effect == "edit" and row.takes("problems") and not row.takes("question"):
         told = tuple(problem_text(each) for each in diagnostics)
-        yield "quickfix.starchat", Argument(document.uri, _over(selection, diagnostics), problems=told)
+        yield _Choice(row, "quickfix.starchat", row.title, Argument(document.uri, _over(selection, diagnostics), problems=told))
     words = instruction(document.lines, selection) if row.takes("question") else ""
-    if words or not row.takes("question"):
-        yield f"{_KINDS[row.effect]}.{row.name}", Argument(document.uri, selection, question=words)
+    argument, kind = Argument(document.uri, selection, question=words), f"{_KINDS[row.effect]}.{row.name}"
+    if row.makes == "translation":
+        for language in _targets(document, targets):
+            yield _Choice(row, kind, f"Translate to {language.name}", replace(argument, language=language.name))
+    elif words or not row.takes("question"):
+        yield _Choice(row, kind, row.title, argument)
 
 
-def _as_action(row: Command, kind: str, argument: Argument, refusal: str, client: Client) -> Offered:
-    command = types.Command(row.title, PREFIX + row.name, arguments=[argument.as_json()])
+def _targets(document: OpenDocument, targets: Sequence[str]) -> Iterator[Language]:
+    own = language_of_fence(document.language_id)
+    for name in targets or TARGETS:
+        language = language_named(name)
+        if language is not None and language != own:
+            yield language
+
+
+def _as_action(choice: _Choice, refusal: str, client: Client) -> Offered:
+    command = types.Command(choice.title, PREFIX + choice.command.name, arguments=[choice.argument.as_json()])
     if not client.literals:
         return command
     return types.CodeAction(
-        title=f"StarChat: {row.title}",
-        kind=kind,
+        title=f"StarChat: {choice.title}",
+        kind=choice.kind,
         command=None if refusal else command,
         disabled=types.CodeActionDisabled(refusal) if refusal else None,
         tags=[types.CodeActionTag.LlmGenerated] if client.tags else None,

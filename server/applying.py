@@ -9,11 +9,12 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
 from assistant.edits import EditPlan
-from assistant.errors import EditConflict, NoEdit
+from assistant.errors import Cancelled, EditConflict, NoEdit
 from assistant.lines import line_starts, split_lines
 from assistant.rebase import rebase
 from assistant.region import Region
 from server.files import Source, source
+from server.jobs import Job
 from server.positions import Encoding, position_of
 from server.session import Session
 
@@ -36,20 +37,25 @@ class Proposal:
     confirm: bool = False
 
 
-async def apply(session: Session, proposal: Proposal) -> str:
+async def apply(session: Session, proposal: Proposal, job: Job | None = None) -> str:
     """Make the edit; returns a sentence that says so, and whether the editor's text shows it.
 
+    job: once it has been stopped, the editor is not asked again.
+
     Raises:
+        Cancelled: the job was stopped, and the editor made no edit.
         EditConflict: the region was changed meanwhile.
         NoEdit: the editor would not make it.
     """
     for _ in range(TRIES):
         now = source(session, proposal.uri)
         plan = rebase(proposal.plan, proposal.region, proposal.before, now.document.text)
-        result = await _asked(session, _request(session, proposal, plan, now))
+        result = await asked(session, _request(session, proposal, plan, now))
         if result.applied:
             _remember(session, proposal, plan, now.document.text)
             return await _looked_at(session, plan, now)
+        if job is not None and job.stopped:
+            raise Cancelled("Stopped.")
         if not _moved_on(session, now):
             why = f": {result.failure_reason}" if result.failure_reason else "."
             raise NoEdit(f"The editor did not make the change{why}", "The answer is kept.", _new_text(plan))
@@ -74,24 +80,7 @@ def workspace_edit(session: Session, proposal: Proposal, plan: EditPlan, now: So
     )
 
 
-async def undo(session: Session, uri: str) -> str:
-    """Take the last edit of `uri` (or, where that is empty, the last of all) back.
-
-    Raises:
-        EditConflict: what it wrote has been changed since.
-        NoEdit: there is nothing to take back.
-    """
-    place = next((n for n in reversed(range(len(session.done))) if uri in ("", session.done[n].uri)), None)
-    if place is None:
-        raise NoEdit("There is no edit of the assistant's to take back.", "Use the editor's own undo.")
-    proposal = session.done[place]
-    said = await apply(session, proposal)
-    del session.done[place]
-    session.done.pop()  # what the undoing itself left there
-    return said.replace("Applied", "Taken back")
-
-
-async def _asked(session: Session, request: types.ApplyWorkspaceEditParams) -> types.ApplyWorkspaceEditResult:
+async def asked(session: Session, request: types.ApplyWorkspaceEditParams) -> types.ApplyWorkspaceEditResult:
     """What the client makes of the edit; an error of its own is a refusal, too."""
     try:
         return await session.editor.workspace_apply_edit_async(request)

@@ -24,7 +24,7 @@ class Client:
 
     encoding: the units of positions.
     literals, tags, disabled, resolve: code actions as objects, their tags, disabled ones, filling them in later.
-    versions, annotations, creates: edits with document versions, with annotations, that make files.
+    versions, annotations, creates, deletes: edits with document versions, with annotations, that make files, that remove them.
     progress: progress that the server begins.  configuration, watches_configuration: settings can be asked for; and told.
     shows_documents, virtual_documents: `window/showDocument`, `workspace/textDocumentContent`.
     """
@@ -37,6 +37,7 @@ class Client:
     versions: bool = False
     annotations: bool = False
     creates: bool = False
+    deletes: bool = False
     progress: bool = False
     configuration: bool = False
     watches_configuration: bool = False
@@ -56,6 +57,7 @@ def client_of(capabilities: object) -> Client:
         versions=_at(capabilities, "workspace.workspaceEdit.documentChanges") is True,
         annotations=_at(capabilities, "workspace.workspaceEdit.changeAnnotationSupport") is not None,
         creates="create" in (_at(capabilities, "workspace.workspaceEdit.resourceOperations") or ()),
+        deletes="delete" in (_at(capabilities, "workspace.workspaceEdit.resourceOperations") or ()),
         progress=_at(capabilities, "window.workDoneProgress") is True,
         configuration=_at(capabilities, "workspace.configuration") is True,
         watches_configuration=_at(capabilities, "workspace.didChangeConfiguration.dynamicRegistration") is True,
@@ -87,8 +89,8 @@ def commands() -> list[str]:
 
 
 def carried_out() -> tuple[Command, ...]:
-    """The rows of the table that can be carried out here: those that answer or edit, no new files and no commits yet."""
-    return tuple(row for row in COMMANDS if row.effect != "file" and not row.takes("diff"))
+    """The rows of the table that can be carried out here: all but commit messages, for which no diff is read yet."""
+    return tuple(row for row in COMMANDS if not row.takes("diff"))
 
 
 def _at(value: object, path: str) -> Any:  # noqa: ANN401 - whatever the client sent

@@ -19,8 +19,8 @@ from assistant.document import Document
 from assistant.errors import ContextOverflow, UsageError
 from assistant.exchange import Exchange, exchange
 from assistant.turn import LEAST_ANSWER_TOKENS
+from server.files import excerpt
 from server.model import connected, waiting_text
-from server.running import excerpt
 from server.session import Session
 
 BATCH_SECONDS = 0.02

@@ -11,6 +11,7 @@ from lsprotocol import types
 
 from assistant.commands import Command
 from assistant.errors import UsageError
+from assistant.languages import LANGUAGES, language_named
 from server import failures
 from server.failures import Refused
 
@@ -21,17 +22,20 @@ class Argument:
 
     uri, range: what it is about; without a range the whole document, without a URI nothing but the question.
     question: the user's own words.  problems: one sentence for each diagnostic that it is to cure.
+    language: what a translation is to be written in.
     """
 
     uri: str = ""
     range: types.Range | None = None
     question: str = ""
     problems: tuple[str, ...] = ()
+    language: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The argument as it travels; empty parts are left out."""
         where = {"start": _position(self.range.start), "end": _position(self.range.end)} if self.range else None
         parts = {"uri": self.uri, "range": where, "question": self.question, "problems": list(self.problems)}
+        parts |= {"language": self.language}
         return {name: value for name, value in parts.items() if value}
 
 
@@ -56,9 +60,10 @@ def argument_of(arguments: Sequence[Any] | None) -> Argument:
             range=_range(raw["range"]) if raw.get("range") else None,
             question=_text(raw.get("question", "")),
             problems=tuple(_text(each) for each in raw.get("problems") or ()),
+            language=_text(raw.get("language", "")),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        form = "{uri, range?, question?, problems?}"
+        form = "{uri, range?, question?, problems?, language?}"
         raise Refused(failures.INVALID_PARAMS, f"The argument of a command must be {form}.") from error
 
 
@@ -72,6 +77,8 @@ def check(errand: Errand) -> Errand:
         raise UsageError(f"`{errand.command.name}` needs a document.", "Give its URI.")
     if errand.command.takes("question") and not errand.argument.question.strip():
         raise UsageError(f"`{errand.command.name}` needs a question.", "Write it in a comment such as `# ai: how so?`.")
+    if errand.command.makes == "translation" and language_named(errand.argument.language) is None:
+        raise UsageError(f"`{errand.command.name}` needs a `language` that is known.", f"One of {', '.join(_names())}.")
     return errand
 
 
@@ -92,6 +99,10 @@ def problem_text(diagnostic: types.Diagnostic) -> str:
 
 
 _COMMENT = re.compile(r"\s*(?:#|//|--|;|%|/\*|<!--|\"\"\"|\*)+\s*ai:\s*(.+?)\s*(?:\*/|-->|\"\"\")?\s*$", re.IGNORECASE)
+
+
+def _names() -> list[str]:
+    return [language.name for language in LANGUAGES]
 
 
 def _text(value: object) -> str:

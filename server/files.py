@@ -42,6 +42,18 @@ def source(session: Session, uri: str) -> Source:
     return Source(uri, None, load(path))
 
 
+def excerpt(session: Session, uri: str, selection: types.Range | None) -> Document:
+    """The selected lines of a document, as a document of their own; without a selection all of it.
+
+    Raises:
+        InputError: the document cannot be used.
+    """
+    document = source(session, uri).document
+    first, last = lines_of(document.text, selection) or (1, None)
+    text = "".join(split_lines(document.text)[first - 1 : last])
+    return Document(document.path, text, language=document.language)
+
+
 def lines_of(text: str, selection: types.Range | None) -> tuple[int, int] | None:
     """The selection as whole lines, counted from 1, both included; None means all of them."""
     if selection is None:

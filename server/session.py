@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from assistant.settings import Settings
     from server.applying import Proposal
     from server.chats import Chat
+    from server.creating import NewFile
     from server.errands import Errand
 
 log = logging.getLogger(__name__)
@@ -36,8 +37,8 @@ class Session:
     editor: the way to send to it.
     client: what it can do, known from `initialize` on.
     folders: the URIs of its workspace folders.  owned: whether the process lives for this editor alone.
-    jobs: what is being done for it, by the job's id.  last: the errand that was begun last.
-    done: the edits that were made, each as the proposal that takes it back.
+    jobs: what is being done for it, by the job's id.  last: the errand that was begun last, and the text then.
+    done: what was done, the latest last: each edit as the proposal that takes it back, and new files.
     answers: what the model said, by the job's id.  chats: conversations, by their id.
     completions: what is remembered of inline completions.
     prepared: the model that lies ready, and the settings that asked for it; one at a time is prepared.
@@ -52,8 +53,8 @@ class Session:
     folders: tuple[str, ...] = ()
     owned: bool = True
     jobs: dict[str, Job] = field(default_factory=dict)
-    last: Errand | None = None
-    done: list[Proposal] = field(default_factory=list)
+    last: tuple[Errand, str] | None = None
+    done: list[Proposal | NewFile] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)
     chats: dict[str, Chat] = field(default_factory=dict)
     completions: Completions = field(default_factory=Completions)

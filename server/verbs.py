@@ -7,9 +7,9 @@ from typing import Any
 
 from assistant.errors import AssistantError, EditConflict, UsageError
 from server import running
-from server.applying import undo
 from server.errands import argument_of
 from server.session import Session
+from server.undoing import undo
 
 Arguments = Sequence[Any] | None
 
@@ -37,7 +37,7 @@ async def _retry(session: Session, arguments: Arguments) -> dict[str, Any]:
     """Do the last command again, on the text as it is now."""
     if session.last is None:
         raise UsageError("There is no command to try again.", "Run one first.")
-    return await running.reply(session, session.last, None)
+    return await running.reply(session, running.again(session, *session.last), None)
 
 
 VERBS: dict[str, Callable[[Session, Arguments], Awaitable[dict[str, Any]]]] = {

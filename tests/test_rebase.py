@@ -10,7 +10,7 @@ from assistant.document import Document
 from assistant.edits import EditPlan, Region, rewrite
 from assistant.errors import EditConflict
 from assistant.lines import split_lines
-from assistant.rebase import rebase
+from assistant.rebase import follow, rebase
 
 LINES = [f"line {number}\n" for number in range(12)]
 REGION = Region(4, 7)
@@ -79,3 +79,23 @@ def test_an_emptied_text_is_a_conflict():
     with pytest.raises(EditConflict):
         rebase(plan_for(), REGION, BEFORE, "")
     assert split_lines("") == []
+
+
+@pytest.mark.parametrize(
+    ("now", "wanted"),
+    [
+        ("a b c d e", (1, 3)),
+        ("x a b c d e", (2, 4)),
+        ("b c d e", (0, 2)),
+        ("a B x c d e", (1, 4)),
+        ("a x b c d e", (2, 4)),
+        ("a b c x d e", (1, 3)),
+        ("X Y c d e", (0, 3)),
+        ("a b X Y Z e", (1, 5)),
+        ("a d e", (1, 1)),
+        ("", (0, 0)),
+    ],
+)
+def test_a_region_is_followed(now: str, wanted: tuple[int, int]) -> None:
+    before, after = ("".join(f"{word}\n" for word in text.split()) for text in ("a b c d e", now))
+    assert follow(Region(1, 3), before, after) == Region(*wanted)

@@ -12,7 +12,7 @@ def code_action(session: Session, params: types.CodeActionParams) -> list[Offere
     """The commands that fit the selection, as this client can take them."""
     document = session.documents.get(params.text_document.uri)
     session.warm_up()
-    return [] if document is None else actions(document, params, session.client)
+    return [] if document is None else actions(document, params, session.client, session.options.targets)
 
 
 def resolve(session: Session, action: types.CodeAction) -> types.CodeAction:

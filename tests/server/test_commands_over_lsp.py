@@ -325,3 +325,56 @@ def test_opening_a_file_starts_the_host(editor: Editor, script: Callable[..., st
     Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
     editor.wait_for(lambda each: each.get("method") == "starchat/status" and each["params"]["state"] == "ready")
     assert list((tmp_path / "home" / "hosts").glob("*.json"))
+
+
+def test_a_stop_that_meets_the_edit_does_not_lose_it(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
+    begin(editor, VSCODE, script({"reply": REPLY}))
+    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
+    calm = buffer.apply
+
+    def slowly(params: dict[str, Any]) -> dict[str, Any]:
+        editor.notify("$/cancelRequest", {"id": number})
+        time.sleep(0.3)
+        return calm(params)
+
+    editor.answers["workspace/applyEdit"] = slowly
+    number = 1 + editor.begin("starchat/ping", {})
+    editor.begin("workspace/executeCommand", {"command": "starchat.fix", "arguments": [{"uri": buffer.uri, "range": WHERE}]})
+    result = editor.reply(number)["result"]
+    assert (result["outcome"], buffer.text) == ("applied", FIXED)
+    assert "too late" in result["reason"]
+    editor.answers["workspace/applyEdit"] = calm
+    assert run(editor, "undo")["outcome"] == "applied"
+    assert buffer.text == BUGGY
+
+
+def test_a_stop_that_meets_a_stale_edit_ends_it(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
+    begin(editor, VSCODE, script({"reply": REPLY}))
+    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
+    asked = []
+
+    def refuse(params: dict[str, Any]) -> dict[str, Any]:
+        asked.append(params)
+        buffer.type("# typed\n" + buffer.text)
+        editor.notify("window/workDoneProgress/cancel", {"token": 5})
+        time.sleep(0.3)
+        return {"applied": False, "failureReason": "stale"}
+
+    editor.answers["workspace/applyEdit"] = refuse
+    argument = {"uri": buffer.uri, "range": WHERE}
+    result = editor.request(
+        "workspace/executeCommand", {"command": "starchat.fix", "arguments": [argument], "workDoneToken": 5}
+    )["result"]
+    assert result["outcome"] == "cancelled"
+    assert len(asked) == 1
+    assert buffer.text == "# typed\n" + BUGGY
+
+
+def test_again_is_about_the_same_lines(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
+    other = REPLY.replace("gcd(b, a % b)", "gcd(b, a - b)")
+    begin(editor, VSCODE, script({"reply": [other, REPLY]}))
+    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
+    assert run(editor, "fix", {"uri": buffer.uri, "range": WHERE})["outcome"] == "applied"
+    buffer.type("import os\nimport sys\n" + buffer.text)
+    assert run(editor, "retry")["outcome"] == "applied"
+    assert buffer.text == "import os\nimport sys\n" + FIXED

@@ -1,0 +1,95 @@
+"""What becomes of a command: an answer that is shown, an edit that is made, or a new file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+from assistant.answer import Answer, Note
+from assistant.client import Delta, Waiting
+from assistant.commands import Effect
+from assistant.languages import language_named
+from assistant.turn import Turn, take
+from server import answers
+from server.applying import Proposal, apply
+from server.creating import create, place_for
+from server.errands import Errand
+from server.files import excerpt, lines_of, source
+from server.jobs import Job, Outcome
+from server.model import connected, waiting_text
+from server.progress import Progress
+from server.session import Session
+
+_STREAM_SECONDS = 0.25
+
+
+async def _answered(session: Session, job: Job, errand: Errand, progress: Progress) -> Outcome:
+    answer = await _taken(session, job, _turn(session, errand), progress)
+    uri = answers.keep(session, job.id, answer.text)
+    return Outcome(job.id, "answered", "Answered.", answer.text, uri)
+
+
+async def _edited(session: Session, job: Job, errand: Errand, progress: Progress) -> Outcome:
+    then = source(session, errand.argument.uri)
+    turn = replace(_turn(session, errand), document=then.document)
+    answer = await _taken(session, job, turn, progress)
+    assert answer.edit is not None and answer.region is not None  # a command that edits gives a plan or raises NoEdit
+    progress.report("applying …")
+    proposal = Proposal(errand.command.title, then.uri, answer.edit, answer.region, then.document.text)
+    return Outcome(job.id, "applied", await job.finished(apply(session, proposal, job)))
+
+
+async def _created(session: Session, job: Job, errand: Errand, progress: Progress) -> Outcome:
+    answer = await _taken(session, job, _turn(session, errand), progress)
+    assert answer.code is not None and answer.path is not None  # a command that makes a file gives both or raises NoEdit
+    progress.report("making the file …")
+    file = place_for(session, errand.command.title, errand.argument.uri, answer.path.name, answer.code)
+    return Outcome(job.id, "applied", await job.finished(create(session, file)), answer.text, file=file.uri)
+
+
+EFFECTS: dict[Effect, Callable[[Session, Job, Errand, Progress], Coroutine[Any, Any, Outcome]]] = {
+    "answer": _answered,
+    "edit": _edited,
+    "file": _created,
+}
+"""How each effect of the table of commands comes about in an editor."""
+
+
+def _turn(session: Session, errand: Errand) -> Turn:
+    """The turn that an errand is: about lines of a document, shown with what stands around them, or beside an excerpt."""
+    about = errand.argument
+    turn = Turn(errand.command, about.question, problems=about.problems, language=language_named(about.language))
+    if errand.command.takes("region"):
+        document = source(session, about.uri).document
+        return replace(turn, document=document, lines=lines_of(document.text, about.range))
+    return replace(turn, attachments=(excerpt(session, about.uri, about.range),) if about.uri else ())
+
+
+async def _taken(session: Session, job: Job, turn: Turn, progress: Progress) -> Answer:
+    """Take the turn; an answer is shown as it grows where the client has documents that can grow."""
+    grows = turn.command.effect == "answer" and session.client.virtual_documents
+    text, shown, at = "", False, time.monotonic()
+    async with connected(session, progress.report) as client, aclosing(take(turn, client)) as events:
+        async for event in events:
+            job.queued = isinstance(event, Waiting) and event.state == "queued"
+            match event:
+                case Waiting():
+                    progress.report(waiting_text(event))
+                case Note(sentence):
+                    progress.report(sentence)
+                case Delta(piece):
+                    text += piece
+                    progress.report(f"writing … {len(text):,} characters")
+                case Answer():
+                    if turn.command.effect == "answer" and not shown:
+                        session.in_background(answers.show(session, answers.keep(session, job.id, event.text)))
+                    return event
+            if grows and text and time.monotonic() - at > _STREAM_SECONDS:
+                at, uri = time.monotonic(), answers.keep(session, job.id, text)
+                if not shown:
+                    session.in_background(answers.show(session, uri))
+                shown = True
+    raise AssertionError("a turn always ends with an answer")
