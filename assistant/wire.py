@@ -25,6 +25,9 @@ CLIENT_HEADER = "x-starchat-client"
 
 URGENCY_HEADER = "x-starchat-urgency"
 
+PRIVATE_HEADER = "x-starchat-private"
+"""Sent, with any value, where nothing of the request may be kept on disk."""
+
 Urgency = Literal["completion", "chat", "edit"]
 """In this order: a completion goes before a chat, a chat before an edit."""
 

@@ -123,6 +123,8 @@ def _prepare(loaded: Loaded, call: Call) -> tuple[EngineRequest, tuple[str, ...]
         stop_ids=encoded.stop_ids | info.end_ids,
         sampling=call.sampling,
         prediction=prediction[: info.context_length],
+        owner=call.owner,
+        keep=isinstance(call.source, Conversation) and not call.private,
     )
     return request, encoded.stop_texts + call.stops, encoded.opening
 

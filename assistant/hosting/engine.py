@@ -26,6 +26,8 @@ class EngineRequest:
     prompt: token ids, with room for `max_tokens` more in the window (the host has clamped it).
     stop_ids: the reply ends before any of these; they are never part of the text.
     prediction: token ids of the text that the reply is likely to repeat; an engine may draft from it.
+    owner: whose request it is; computed beginnings are never shared between owners.  Empty for the user's own programs.
+    keep: whether its computed state may be kept on disk.
     """
 
     prompt: tuple[int, ...]
@@ -33,6 +35,8 @@ class EngineRequest:
     stop_ids: frozenset[int]
     sampling: Sampling = Sampling()
     prediction: tuple[int, ...] = ()
+    owner: str = ""
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,15 @@ from assistant.hosting.engine import EngineInfo, EngineRequest, Finish, Piece, S
 from assistant.hosting.llama_events import Event, read_event
 from assistant.hosting.llama_gguf import read_header
 from assistant.hosting.llama_memory import admit
+from assistant.hosting.llama_prefixes import Prefixes, Turn
 from assistant.hosting.llama_reply import Reply
 from assistant.hosting.llama_server import Limits, LlamaServer
 from assistant.hosting.llama_vocabulary import Vocabulary, read_vocabulary, unmatched, writable
+from assistant.hosting.prefix_store import PrefixStore
+from assistant.hosting.weights import identity
 from assistant.models.hardware import probe
 from assistant.models.spec import ModelSpec
+from assistant.settings import kept_on_disk, prefixes_folder
 
 BATCH = 64
 """Prompt tokens between two chances to stop."""
@@ -43,11 +47,13 @@ def open(spec: ModelSpec, report: Callable[[float], None]) -> LlamaEngine:
     budget = admit(header, spec)
     _read_ahead(spec.path, header.file_bytes, report)
     threads = spec.threads or _threads(probe().cores)
-    server = LlamaServer(spec.path, Limits(budget.context_length, threads, BATCH, budget.cache_mib))
+    store = _store(spec)
+    states = store.folder if store else None
+    server = LlamaServer(spec.path, Limits(budget.context_length, threads, BATCH, budget.cache_mib, states))
     report(1.0)
     description = f"llama.cpp, {header.quantization}, CPU, {threads} thread{'s' if threads > 1 else ''}"
     info = EngineInfo(budget.context_length, vocabulary.end_ids, 1, description, len(vocabulary.names))
-    return LlamaEngine(server, vocabulary, info)
+    return LlamaEngine(server, vocabulary, info, Prefixes(server, store, kept_on_disk))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,7 @@ class LlamaEngine:
     server: LlamaServer
     vocabulary: Vocabulary
     info: EngineInfo
+    prefixes: Prefixes
 
     @property
     def tokenizer(self) -> LlamaTokenizer:
@@ -82,6 +89,13 @@ class LlamaEngine:
 
     def stream(self, request: EngineRequest, cancelled: Callable[[], bool]) -> Iterator[Piece | Finish]:
         """Generate in a thread of its own and hand on what it says; see `Engine.stream`."""
+        with self.prefixes.turn(request) as turn:
+            for item in self._stream(turn, cancelled):
+                turn.ids.extend(item.ids if isinstance(item, Piece) else ())
+                yield item
+
+    def _stream(self, turn: Turn, cancelled: Callable[[], bool]) -> Iterator[Piece | Finish]:
+        request = turn.request
         news: _News = SimpleQueue()
         left = threading.Event()
         stops = request.stop_ids - self.info.end_ids  # at its own end llama.cpp stops by itself, with a word on the cost
@@ -90,7 +104,7 @@ class LlamaEngine:
             return event.token in stops or left.is_set() or cancelled()
 
         hear = partial(_hear, news, enough)
-        worker = threading.Thread(target=_generate, args=(self.server, _body(request), hear, news), daemon=True)
+        worker = threading.Thread(target=_generate, args=(self.server, _body(turn), hear, news), daemon=True)
         worker.start()
         try:
             yield from _pieces(news, Reply(request, self.vocabulary))
@@ -99,7 +113,8 @@ class LlamaEngine:
             worker.join()
 
     def close(self) -> None:
-        """Free the weights and the socket's folder."""
+        """Put the last conversation away; free the weights and the socket's folder."""
+        self.prefixes.put_away()
         self.server.close()
 
 
@@ -130,12 +145,13 @@ def _pieces(news: _News, reply: Reply) -> Iterator[Piece | Finish]:
     yield from reply.end()
 
 
-def _body(request: EngineRequest) -> dict[str, Any]:
+def _body(turn: Turn) -> dict[str, Any]:
+    request = turn.request
     return {
         "prompt": list(request.prompt),
         "n_predict": request.max_tokens,
         "stream": True,
-        "cache_prompt": True,
+        "cache_prompt": turn.reuse,
         "verbose": True,
         "return_tokens": True,
         "return_progress": True,
@@ -149,6 +165,14 @@ def _sampling(sampling: Sampling) -> dict[str, Any]:
         return {"samplers": ["top_k"], "top_k": 1, "temperature": 0.0}
     seed = {} if sampling.seed is None else {"seed": sampling.seed % 0xFFFFFFFF}
     return {"samplers": ["temperature", "top_p"], "temperature": sampling.temperature, "top_p": sampling.top_p, **seed}
+
+
+def _store(spec: ModelSpec) -> PrefixStore | None:
+    """Where computed beginnings are kept; None where the disk does not allow it, which costs time only."""
+    try:
+        return PrefixStore(prefixes_folder(), identity(spec, "xllamacpp", kv="f16"))
+    except AssistantError:
+        return None
 
 
 def _threads(cores: int) -> int:

@@ -6,16 +6,17 @@ is used through it, by this process.  Generation goes through `handle_completion
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import secrets
 import shutil
 import socket
 import tempfile
+import threading
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Protocol
@@ -39,35 +40,82 @@ class Native(Protocol):
 class Limits:
     """How much the server may use.
 
+    context_length: tokens of the window when it is open wide.
     batch: prompt tokens computed between two chances to stop.
     cache_mib: memory for the KV of conversations other than the current one.
+    states: the folder of the files that `save` writes; None where nothing is saved.
+    narrow: tokens of the window at first: a prompt of 4,096 and a reply of 4,096, which is what a request without a limit gets.
     """
 
     context_length: int
     threads: int
     batch: int
     cache_mib: int
+    states: Path | None = None
+    narrow: int = 8192
 
 
 class LlamaServer:
-    """A loaded model, and the private folder with its socket; both go with `close`, or when the process exits."""
+    """A loaded model, and the private folder with its socket; both go with `close`, or when the process exits.
+
+    The window opens only as far as most requests need, since its KV cache is cleared when it is made, which takes as long as
+    reading dozens of tokens; `widen` opens it to the end, which takes a second or two and forgets what was cached.
+    """
 
     def __init__(self, model: Path, limits: Limits) -> None:
         _remove_stale_folders()
+        self._model = model
+        self._limits = limits
+        self._window = limits.context_length if limits.context_length <= limits.narrow * 3 // 2 else limits.narrow
         self._folder = Path(_private_folder())
         self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._key = secrets.token_urlsafe(32)
+        self._native: Native | None = None
+        self._steady = threading.Lock()
         try:
-            self._native: Native | None = _start(model, limits, self._address, self._key)
+            self._open()
         except BaseException:
             self._remove()
             raise
-        # A server that is freed before its loop has begun never ends (xllamacpp 2026.10); one token shows that it has begun.
-        self.generate({"prompt": [0], "n_predict": 1, "stream": True}, lambda _: False)
 
     @property
     def _address(self) -> str:
         return str(self._folder / "x.sock")
+
+    def holds(self, tokens: int) -> bool:
+        """Whether the window is open wide enough for so many tokens."""
+        return tokens <= self._window or self._window == self._limits.context_length
+
+    def widen(self) -> None:
+        """Open the window to the end.  No generation may be under way.
+
+        Raises:
+            ModelError: there is no memory for it any more; the window stays as it was.
+        """
+        with self._steady:
+            narrow, self._window = self._window, self._limits.context_length
+            self._native = None  # the old cache goes before the new one comes
+            try:
+                self._open()
+            except ModelError:
+                self._window = narrow
+                self._open()
+                raise
+
+    def save(self, name: str) -> int:
+        """Write the state of the slot to the file `name` in the folder for states; how many tokens it holds."""
+        return int(self._post("/slots/0?action=save", json.dumps({"filename": name}))["n_saved"])
+
+    def restore(self, name: str) -> None:
+        """Put the state in the file `name` into the slot.  The file must be sound: a damaged one ends the process."""
+        self._post("/slots/0?action=restore", json.dumps({"filename": name}))
+
+    def _open(self) -> None:
+        with suppress(FileNotFoundError):
+            Path(self._address).unlink()
+        self._native = _start(self._model, replace(self._limits, context_length=self._window), self._address, self._key)
+        # A server that is freed before its loop has begun never ends (xllamacpp 2026.10); an answer shows that it has begun.
+        self._post("/slots/0?action=erase", "{}")
 
     def generate(self, request: Mapping[str, Any], hear: Callable[[dict[str, Any]], bool]) -> None:
         """Generate in the calling thread; `hear` gets each event and answers True to stop."""
@@ -78,7 +126,8 @@ class LlamaServer:
     def tokenize(self, text: str) -> list[int]:
         """Token ids of `text` without any control token that the vocabulary files as such, and with nothing added."""
         body = json.dumps({"content": text, "add_special": False, "parse_special": False})
-        tokens: list[int] = self._post("/tokenize", body)["tokens"]
+        with self._steady:
+            tokens: list[int] = self._post("/tokenize", body)["tokens"]
         return tokens
 
     def close(self) -> None:
@@ -129,6 +178,8 @@ def _start(model: Path, limits: Limits, address: str, key: str) -> Native:
     params.n_batch = params.n_ubatch = limits.batch
     params.n_parallel = 1
     params.cache_ram_mib = limits.cache_mib
+    if limits.states is not None:
+        params.slot_save_path = f"{limits.states}/"
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = limits.threads
     params.fit_params = params.warmup = False
     # Where the text repeats what stands in the prompt, tokens are drafted from there: edits gain, chat loses nothing.
@@ -149,7 +200,8 @@ def _close_doors(params: Any, address: str, key: str) -> None:  # noqa: ANN401 -
     params.hostnames = [address]
     params.api_keys = [key]
     params.cors_origins = ""
-    params.ui = params.endpoint_slots = params.endpoint_props = params.endpoint_metrics = False
+    params.ui = params.endpoint_props = params.endpoint_metrics = False
+    params.endpoint_slots = True  # states are saved and restored through it
     params.use_jinja = params.enable_chat_template = False  # a model's own template is never rendered
     params.n_threads_http = 2
     params.offline = True
@@ -170,7 +222,7 @@ def _remove_stale_folders() -> None:
     """Remove what processes of this user left behind that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             if owner.isdigit() and folder.stat().st_uid == os.getuid() and not _alive(int(owner)):
                 shutil.rmtree(folder, ignore_errors=True)
 

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from assistant.conversation import Conversation, from_openai
 from assistant.errors import UsageError
 from assistant.hosting.engine import Sampling
-from assistant.wire import CLIENT_HEADER, URGENCY_HEADER, Urgency
+from assistant.wire import CLIENT_HEADER, PRIVATE_HEADER, URGENCY_HEADER, Urgency
 
 STOPS_LIMIT = 4
 _SEED_LIMIT = 2**63
@@ -30,12 +30,19 @@ Source = Conversation | Fill | str | tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One checked request for text.  `max_tokens` None: as many as the window leaves, within reason."""
+    """One checked request for text.
+
+    max_tokens: None takes as many as the window leaves, within reason.
+    owner: whose request it is, so that computed beginnings are shared with nobody else; empty for the user's own programs.
+    private: nothing of it may be kept on disk.
+    """
 
     source: Source
     client: str
     urgency: Urgency
     sampling: Sampling
+    owner: str = ""
+    private: bool = False
     max_tokens: int | None = None
     stops: tuple[str, ...] = ()
     prediction: str = ""
@@ -105,6 +112,7 @@ def _call(source: Source, raw: Mapping[str, Any], headers: Mapping[str, str], ur
     return Call(
         source,
         client=headers.get(CLIENT_HEADER, "")[:200],
+        private=PRIVATE_HEADER in headers,
         urgency=_urgency(headers.get(URGENCY_HEADER, urgency)),
         max_tokens=_whole(raw, wanted, 1, None),
         sampling=_sampling(raw),
