@@ -17,7 +17,7 @@ from assistant.server_errors import from_answer
 from assistant.settings import Settings
 from assistant.sse import Comment, Event, EventDecoder
 from assistant.streaming import ChatRequest, Delta, Done, Reading, Waiting, attended, body_of, crashed, gone
-from assistant.wire import CLIENT_HEADER, URGENCY_HEADER
+from assistant.wire import CLIENT_HEADER, PRIVATE_HEADER, URGENCY_HEADER
 
 __all__ = ["ChatRequest", "Delta", "Done", "ModelClient", "TokenCount", "Waiting", "local", "remote"]
 
@@ -151,11 +151,12 @@ class ModelClient:
         return self._cut_off()
 
 
-def local(record: HostRecord) -> ModelClient:
-    """A client of the model host at `record`."""
+def local(record: HostRecord, *, private: bool = False) -> ModelClient:
+    """A client of the model host at `record`; `private`: the host is to keep nothing of its requests on disk."""
     # There is no TLS on this machine, and reading the certificates of the world costs 0.15 s.
     transport = httpx2.AsyncHTTPTransport(verify=False, uds=record.socket)
     headers = {"authorization": f"Bearer {record.token}"} if record.token else {}
+    headers |= {PRIVATE_HEADER: "1"} if private else {}
     http = httpx2.AsyncClient(
         base_url=record.url, transport=transport, headers=headers, timeout=_timeout(), trust_env=False, verify=False
     )

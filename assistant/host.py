@@ -45,7 +45,7 @@ async def connect(spec: ModelSpec, settings: Settings, watch: Watch) -> ModelCli
     """
     while True:
         record = await _usable(spec.key, watch) or await _start_alone(spec, settings, watch)
-        client = local(record)
+        client = local(record, private=not settings.history)
         try:
             if await _loaded(client, record, watch):
                 return client

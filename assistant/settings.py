@@ -102,19 +102,6 @@ def hosts_folder() -> Path:
     return private_folder(home() / "hosts")
 
 
-def prefixes_folder() -> Path:
-    """Where model hosts keep computed beginnings of conversations; private text, as the history is."""
-    return home() / "prefixes"
-
-
-def kept_on_disk() -> bool:
-    """Whether conversations may be kept on disk just now: not where the settings switch the history off, or are broken."""
-    try:
-        return bool(getattr(load(), "history", True))
-    except SettingsError:
-        return False
-
-
 def model_cache() -> Path:
     """Where downloaded models are kept: `STARCHAT_CACHE`, else the platform's cache folder; not under `STARCHAT_HOME`."""
     chosen = os.environ.get("STARCHAT_CACHE")

@@ -1,9 +1,13 @@
-"""Taking conversations out of the file again: what is deleted is overwritten with zeros, and the file shrinks."""
+"""Taking conversations out of the file again: what is deleted is overwritten with zeros, and the file shrinks.
+
+What model hosts have computed of conversations goes with any of them, since it cannot be told apart.
+"""
 
 from __future__ import annotations
 
 import time
 
+from assistant import prefixes
 from assistant.history.database import reading, writing
 
 DAY_SECONDS = 86_400.0
@@ -17,6 +21,7 @@ def delete(conversation: str) -> None:
     """
     with writing() as connection:
         connection.execute("DELETE FROM conversation WHERE id = ?", (conversation,))
+    prefixes.forget()
 
 
 def delete_older(days: float) -> int:
@@ -26,7 +31,9 @@ def delete_older(days: float) -> int:
         StorageError: the file cannot be written; nothing was deleted.
     """
     with writing() as connection:
-        return connection.execute("DELETE FROM conversation WHERE updated < ?", (_before(days),)).rowcount
+        deleted = connection.execute("DELETE FROM conversation WHERE updated < ?", (_before(days),)).rowcount
+    prefixes.forget()
+    return deleted
 
 
 def delete_all() -> int:
@@ -36,7 +43,9 @@ def delete_all() -> int:
         StorageError: the file cannot be written; nothing was deleted.
     """
     with writing() as connection:
-        return connection.execute("DELETE FROM conversation").rowcount
+        deleted = connection.execute("DELETE FROM conversation").rowcount
+    prefixes.forget()
+    return deleted
 
 
 def older(days: float | None) -> int:

@@ -27,7 +27,7 @@ from assistant.hosting.prefix_store import PrefixStore
 from assistant.hosting.weights import identity
 from assistant.models.hardware import probe
 from assistant.models.spec import ModelSpec
-from assistant.settings import kept_on_disk, prefixes_folder
+from assistant.prefixes import may_be_kept, prefixes_folder
 
 BATCH = 64
 """Prompt tokens between two chances to stop."""
@@ -53,7 +53,7 @@ def open(spec: ModelSpec, report: Callable[[float], None]) -> LlamaEngine:
     report(1.0)
     description = f"llama.cpp, {header.quantization}, CPU, {threads} thread{'s' if threads > 1 else ''}"
     info = EngineInfo(budget.context_length, vocabulary.end_ids, 1, description, len(vocabulary.names))
-    return LlamaEngine(server, vocabulary, info, Prefixes(server, store, kept_on_disk))
+    return LlamaEngine(server, vocabulary, info, Prefixes(server, store, may_be_kept))
 
 
 @dataclass(frozen=True, slots=True)

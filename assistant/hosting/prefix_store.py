@@ -89,6 +89,7 @@ class PrefixStore:
         """
         name = secrets.token_hex(8)
         try:
+            self.folder.mkdir(mode=0o700, exist_ok=True)  # it goes when the history is erased
             entry = self._written(name, ids, owner, write)
         except OSError:
             entry = None

@@ -13,7 +13,7 @@ from assistant.hosting.llama_engine import LlamaEngine
 from assistant.hosting.llama_prefixes import Prefixes
 from assistant.hosting.llama_server import Limits, LlamaServer
 from assistant.hosting.prefix_store import PrefixStore
-from assistant.settings import prefixes_folder
+from assistant.prefixes import forget, prefixes_folder
 from assistant.template import CHATML, encode
 
 pytestmark = pytest.mark.timeout(120)
@@ -61,10 +61,23 @@ def test_a_new_engine_reads_only_what_is_new(smollm2, own):
 def test_nothing_is_kept_where_it_may_not_be(smollm2, own):
     with opened(smollm2) as engine:
         run(engine, "A secret.", keep=False)
-    (own / "settings.toml").write_text("history = [broken")
-    with opened(smollm2) as engine:
-        run(engine, "Another.")
+    for settings in ("history = false", "history = [broken"):
+        (own / "settings.toml").write_text(settings)
+        with opened(smollm2) as engine:
+            run(engine, "Another.")
     assert not list(prefixes_folder().glob("*.kv"))
+
+
+def test_what_was_erased_is_not_taken_up_again(smollm2, own):
+    with opened(smollm2) as engine:
+        run(engine, "Name a colour.")
+    assert list(prefixes_folder().glob("*.kv"))
+    forget()
+    assert not prefixes_folder().exists()
+    with opened(smollm2) as engine:
+        assert run(engine, "Name a colour.")[1].cached == 0
+        forget()  # under a running host, which goes on
+        assert run(engine, "Name a fruit.")[0]
 
 
 def test_damaged_and_foreign_states_are_ignored(smollm2, own):
