@@ -63,6 +63,12 @@ class CopiedCode(NoEdit):
     code = "copied_code"
 
 
+class Unverified(NoEdit):
+    """The user's check failed before and passes with no candidate; the best one has been shown."""
+
+    code = "unverified"
+
+
 class BrokenSyntax(NoEdit):
     """The edited file would have more syntax errors than before.
 

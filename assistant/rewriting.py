@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 
 from assistant.answer import Answer, Note
@@ -39,7 +39,7 @@ class Rewrite:
     """What is to be rewritten.
 
     max_tokens: the longest reply; None allows what the region asks for.  problems: what tools report about it.
-    question: the user's own words.
+    question: the user's own words.  seed: of a reply that is drawn.  first: the prompt of the first try.
     """
 
     command: Command
@@ -49,6 +49,8 @@ class Rewrite:
     temperature: float = 0.0
     problems: tuple[str, ...] = ()
     question: str = ""
+    seed: int | None = None
+    first: Try = field(default_factory=Try)
 
 
 async def rewrite_region(task: Rewrite, client: ModelClient) -> AsyncGenerator[Waiting | Delta | Note | Answer]:
@@ -65,6 +67,7 @@ async def rewrite_region(task: Rewrite, client: ModelClient) -> AsyncGenerator[W
         request=lambda attempt: _request(task, attempt, client),
         enough=lambda code: _covers(task, code),
         judged=lambda exchanged, usage: _outcome(task, exchanged, usage),
+        first=task.first,
     )
     async with aclosing(until_usable(recipe, client)) as events:
         async for event in events:
@@ -107,6 +110,7 @@ async def _request(task: Rewrite, attempt: Try, client: ModelClient) -> ChatRequ
         conversation,
         max_tokens=allowed if attempt.prefilled else allowed + EXPLANATION_TOKENS,
         temperature=task.temperature,
+        seed=task.seed,
         stop=(f"\n{fence}",) if prefilled else (),
         prediction=region,
         urgency=task.command.urgency,

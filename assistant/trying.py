@@ -37,13 +37,14 @@ class Recipe:
     """How one task is asked for and judged.
 
     request: what is sent in a try.  enough: whether a block that has closed can be all that was asked for.
-    judged: the answer that a reply amounts to, or why it is none.
+    judged: the answer that a reply amounts to, or why it is none.  first: the prompt to begin with.
     """
 
     command: Command
     request: Callable[[Try], Awaitable[ChatRequest]]
     enough: Callable[[str], bool]
     judged: Callable[[Exchange, Usage], Answer | NoEdit]
+    first: Try = field(default_factory=Try)
 
 
 async def until_usable(recipe: Recipe, client: ModelClient) -> AsyncGenerator[Waiting | Delta | Note | Answer]:
@@ -54,7 +55,7 @@ async def until_usable(recipe: Recipe, client: ModelClient) -> AsyncGenerator[Wa
     """
     usage = Usage()
     tried: list[Try] = []
-    upcoming = Try()
+    upcoming = recipe.first
     while True:
         tried.append(upcoming)
         request = await recipe.request(upcoming)

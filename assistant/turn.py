@@ -50,6 +50,7 @@ class Turn:
     problems: what tools report about the lines, a sentence each.
     language: what a translation is written in.
     max_tokens: the longest reply; None takes what the window leaves.
+    seed: of replies that are drawn.  explain: whether an edit's first try says what is wrong before it writes.
     """
 
     command: Command
@@ -62,6 +63,8 @@ class Turn:
     temperature: float = 0.0
     problems: tuple[str, ...] = ()
     language: Language | None = None
+    seed: int | None = None
+    explain: bool = False
 
 
 async def take(turn: Turn, client: ModelClient) -> AsyncGenerator[Event]:
@@ -88,7 +91,8 @@ def shown(turn: Turn) -> Conversation:
     """What the model is shown first in this turn."""
     match turn.command.effect:
         case "edit":
-            return conversation_of(_rewrite(turn), Try())
+            rewriting = _rewrite(turn)
+            return conversation_of(rewriting, rewriting.first)
         case "file":
             return conversation_of_new_file(_creation(turn), Try())
         case _:
@@ -146,7 +150,17 @@ def _code(reply: Reply) -> str | None:
 
 def _rewrite(turn: Turn) -> Rewrite:
     document, region = _subject(turn)
-    return Rewrite(turn.command, document, region, turn.max_tokens, turn.temperature, turn.problems, turn.question)
+    return Rewrite(
+        turn.command,
+        document,
+        region,
+        turn.max_tokens,
+        turn.temperature,
+        turn.problems,
+        turn.question,
+        seed=turn.seed,
+        first=Try("unchanged") if turn.explain and turn.command.has("unchanged") else Try(),
+    )
 
 
 def _creation(turn: Turn) -> Creation:

@@ -8,7 +8,9 @@ import sys
 from dataclasses import replace
 
 from assistant.answer import Answer
+from assistant.check import Checked, Plan, refuse_unverified
 from assistant.cli.asking import target_turn
+from assistant.cli.checks import agreed_to_unverified, outcome_of, plan_of
 from assistant.cli.choosing import chosen
 from assistant.cli.output import print_context, print_json
 from assistant.cli.session import Held, hold
@@ -36,27 +38,29 @@ def edit(name: str, options: argparse.Namespace) -> int:
         return print_context(turn)
     if (options.write or options.yes) and not options.diff:
         check_writable(document)
-    held = asked(turn, options)
+    held = asked(turn, options, plan_of(options, document.path))
     assert held.answer.edit is not None  # a command that edits gives a plan or raises NoEdit
     diff = unified_diff(document, held.answer.edit)
     applied = False
     try:
-        plan = _agreed(document, held.answer.edit, options)
+        plan = _agreed(document, held.answer.edit, options, held.checked)
         applied = bool(plan.changes) and _applied(document, replace(held.answer, edit=plan))
     finally:  # what was answered is not lost where it cannot be written
         if options.json:
-            print_json(held, edit={"path": str(document.path), "diff": diff, "applied": applied})
+            print_json(held, edit={"path": str(document.path), "diff": diff, "applied": applied, **outcome_of(held.checked)})
+    if held.checked is not None and not applied:
+        refuse_unverified(held.checked)
     return 0
 
 
-def asked(turn: Turn, options: argparse.Namespace) -> Held:
+def asked(turn: Turn, options: argparse.Namespace, plan: Plan | None = None) -> Held:
     """Carry the turn out; a reply that cannot be used is shown, since it may be worth reading.
 
     Raises:
         AssistantError: whatever kept the model from answering, or its answer from being used.
     """
     try:
-        return asyncio.run(hold(turn, options, printer=None))
+        return asyncio.run(hold(turn, options, None, plan))
     except NoEdit as refusal:
         show_reply(refusal.reply)
         raise
@@ -68,16 +72,19 @@ def show_reply(text: str) -> None:
         print(f"{printable(text).rstrip()}\n", file=sys.stderr)
 
 
-def _agreed(document: Document, plan: EditPlan, options: argparse.Namespace) -> EditPlan:
+def _agreed(document: Document, plan: EditPlan, options: argparse.Namespace, checked: Checked | None) -> EditPlan:
     """Show the plan; what is returned is as much of it as is to be made: said beforehand, or asked now."""
+    doubtful = checked is not None and checked.verified is False and not options.diff
     asks = not (options.diff or options.write or options.yes or options.json) and sys.stdin.isatty()
-    if asks:
+    if asks and not doubtful:
         agreed = chosen(document, plan)
         if not agreed.changes:
             print("assistant: Nothing was changed.", file=sys.stderr)
         return agreed
     if not options.json:
         print_diff(unified_diff(document, plan))
+    if doubtful:
+        return plan if agreed_to_unverified(options) else EditPlan(())
     if (options.write or options.yes) and not options.diff:
         return plan
     if not options.diff:

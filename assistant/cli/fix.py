@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from assistant.cli.checks import add_check_options
 from assistant.cli.options import add_change_options, add_model_options, add_output_options, add_target
 
 
@@ -12,6 +13,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser("fix", help="fix a bug in a file", description=__doc__)
     add_target(parser)
     add_change_options(parser)
+    add_check_options(parser)
     add_output_options(parser)
     add_model_options(parser)
     parser.set_defaults(run=run)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 
 from assistant.answer import Answer, Note
+from assistant.check import Checked, Plan, fix_checked
 from assistant.cli.downloads import consent_of, show_progress
 from assistant.cli.options import settings_from
 from assistant.cli.terminal import Printer, Progress
@@ -16,7 +17,7 @@ from assistant.client import Delta, ModelClient, Waiting, remote
 from assistant.host import connect
 from assistant.models.prepare import is_remote, prepare
 from assistant.settings import Settings
-from assistant.turn import Turn, take
+from assistant.turn import Event, Turn, take
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,13 @@ class Held:
 
     answer: Answer
     model: str
+    checked: Checked | None = None
 
 
-async def hold(turn: Turn, options: argparse.Namespace, printer: Printer | None) -> Held:
+async def hold(turn: Turn, options: argparse.Namespace, printer: Printer | None, plan: Plan | None = None) -> Held:
     """Carry a turn out in front of a person; `printer` shows the text as it comes, None only counts it.
+
+    With a `plan` the turn is a fix that is tried against a check.
 
     Raises:
         AssistantError: whatever kept the model from answering, or its answer from becoming an edit.
@@ -36,7 +40,10 @@ async def hold(turn: Turn, options: argparse.Namespace, printer: Printer | None)
     progress = Progress()
     try:
         async with connected(options, progress) as client:
-            return Held(await _show(turn, client, printer, progress), client.profile.name)
+            events = fix_checked(turn, plan, client) if plan else take(turn, client)
+            ended = await _show(events, printer, progress)
+            answer = ended.answer if isinstance(ended, Checked) else ended
+            return Held(answer, client.profile.name, ended if isinstance(ended, Checked) else None)
     finally:
         progress.clear()
         if printer is not None:
@@ -79,9 +86,9 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-async def _show(turn: Turn, client: ModelClient, printer: Printer | None, progress: Progress) -> Answer:
+async def _show(steps: AsyncGenerator[Event | Checked], printer: Printer | None, progress: Progress) -> Answer | Checked:
     written = 0
-    async with aclosing(take(turn, client)) as events:
+    async with aclosing(steps) as events:
         async for event in events:
             match event:
                 case Waiting(note=note) if note:
@@ -96,7 +103,7 @@ async def _show(turn: Turn, client: ModelClient, printer: Printer | None, progre
                     progress.show(f"writing … {written:,} characters")
                 case Note(text):
                     progress.note(text)
-                case Answer():
+                case Answer() | Checked():
                     return event
     raise AssertionError("a turn always ends with an answer")
 

@@ -1,0 +1,189 @@
+"""A fix that is tried before it is offered: candidates of the model against the user's own check, on a copy of the project.
+
+    Plan -> the check on the project as it is -> candidate after candidate -> Checked
+
+The check runs in the sandbox.  What it prints is shown to the model, and to nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from assistant.answer import Answer, Note
+from assistant.candidates import Candidate, asked
+from assistant.checking import Bench, Verdict, bench_for
+from assistant.client import ModelClient
+from assistant.document import Document
+from assistant.edits import region_of
+from assistant.errors import NoEdit, UsageError
+from assistant.examples import examples_of
+from assistant.project_copy import Project
+from assistant.refusals import Unverified
+from assistant.sandbox import check_available
+from assistant.turn import Event, Turn, take
+
+DOCTEST = "doctest"
+"""In place of a command: the examples in the docstrings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a fix is checked.
+
+    command: a line for the shell, or `DOCTEST`.  samples: candidates at most.  seconds: for one run of the check.
+    project: what is copied, and where the check starts.
+    """
+
+    command: str
+    project: Project
+    samples: int = 4
+    seconds: float = 60.0
+    confined: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """How a checked fix ended.
+
+    verified: True if the check failed before and passes with the answer's edit; False if no candidate makes it pass; None if it
+    could not tell, for want of examples or because it passed before.
+    tried: a sentence about each candidate.
+    """
+
+    answer: Answer
+    verified: bool | None
+    tried: tuple[str, ...] = ()
+
+
+async def fix_checked(turn: Turn, plan: Plan, client: ModelClient) -> AsyncGenerator[Event | Checked]:
+    """Look for a fix that makes the check pass; the last item is a `Checked`.
+
+    Raises:
+        NoEdit: no candidate was an edit.
+        SandboxError: the check cannot be run safely here.
+        UsageError: the check cannot be started.
+        InputError: the project is too large to be copied.
+        AssistantError: as `assistant.turn.take`.
+    """
+    if turn.document is None or turn.document.path is None:
+        raise UsageError("A check needs a file.", "Save it first.")
+    if plan.confined:
+        check_available()
+    folder = await asyncio.to_thread(_new_folder)
+    try:
+        yield Note("Running the check on the project as it is …")
+        bench = await asyncio.to_thread(_bench, turn, turn.document, plan, folder)
+        before = await bench.verdict(turn.document.text) if bench else None
+        steps = _unchecked(turn, client) if bench is None or before is None else _search(turn, plan, client, bench, before)
+        async with aclosing(steps) as events:
+            async for event in events:
+                yield event
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _new_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="starchat-check-")).resolve()
+
+
+def refuse_unverified(checked: Checked) -> None:
+    """Refuse where the check failed before and still does.
+
+    Raises:
+        Unverified: with how many candidates were tried.
+    """
+    if checked.verified is False:
+        count = len(checked.tried)
+        raise Unverified(
+            f"The check passes with none of {count} candidates; the best is shown, unverified."
+            if count > 1
+            else "The check does not pass with the candidate that is shown: it is unverified.",
+            "Allow more with --samples, or take it as it is with --unverified.",
+            checked.answer.text,
+        )
+
+
+def _bench(turn: Turn, document: Document, plan: Plan, folder: Path) -> Bench | None:
+    """The project's copy with its check; None where there is nothing to check with."""
+    examples = examples_of(document, region_of(document, turn.lines)) if plan.command == DOCTEST else ()
+    if plan.command == DOCTEST and not examples:
+        return None
+    bench = replace(bench_for(document, plan.project, folder), seconds=plan.seconds, confined=plan.confined)
+    return bench.with_examples(examples) if examples else bench.with_command(plan.command)
+
+
+async def _unchecked(turn: Turn, client: ModelClient) -> AsyncGenerator[Event | Checked]:
+    yield Note("The docstrings hold no examples that could be tried, so that nothing is checked.")
+    async with aclosing(take(turn, client)) as events:
+        async for event in events:
+            yield Checked(event, None) if isinstance(event, Answer) else event
+
+
+@dataclass
+class _Found:
+    """What the search has come upon: texts with the number of their candidates, and what was said of each."""
+
+    votes: dict[str, int] = field(default_factory=dict)
+    judged: list[tuple[Candidate, Verdict]] = field(default_factory=list)
+    tried: list[str] = field(default_factory=list)
+
+    def note(self, sentence: str) -> Note:
+        self.tried.append(f"Candidate {len(self.tried) + 1}: {sentence}")
+        return Note(self.tried[-1])
+
+    def best(self) -> Candidate:
+        """The candidate with the most examples that hold, and of these the one that most candidates agree on."""
+        return max(self.judged, key=lambda each: (each[1].score, self.votes[each[0].text]))[0]
+
+
+async def _search(
+    turn: Turn, plan: Plan, client: ModelClient, bench: Bench, before: Verdict
+) -> AsyncGenerator[Event | Checked]:
+    """Candidate after candidate until one passes; else the best."""
+    if before.unusable:
+        async with aclosing(_unchecked(turn, client)) as events:
+            async for event in events:
+                yield event
+        return
+    yield _first_word(before, client)
+    found = _Found()
+    refusal = NoEdit("No candidate was an edit.")
+    for number in range(plan.samples):
+        attempt = asked(turn, number, before, [each for each, _ in found.judged])
+        try:
+            async with aclosing(take(attempt, client)) as events:
+                async for event in events:
+                    if not isinstance(event, Answer):
+                        yield event
+                        continue
+                    candidate = Candidate(event, bench.document)
+        except NoEdit as error:
+            refusal = error
+            yield found.note(f"no edit. {error.message}")
+            continue
+        found.votes[candidate.text] = found.votes.get(candidate.text, 0) + 1
+        if found.votes[candidate.text] > 1:
+            yield found.note("the same as one before.")
+            continue
+        verdict = await bench.verdict(candidate.text)
+        found.judged.append((candidate, verdict))
+        yield found.note(verdict.sentence)
+        if verdict.passed:
+            yield Checked(candidate.answer, None if before.passed else True, tuple(found.tried))
+            return
+    if not found.judged:
+        raise refusal
+    yield Checked(found.best().answer, verified=False, tried=tuple(found.tried))
+
+
+def _first_word(before: Verdict, client: ModelClient) -> Note:
+    if before.passed:
+        return Note("The check passes already: it does not show the bug, and cannot show that it is gone.")
+    to = f" What it prints is sent to {client.profile.host}, too." if client.profile.remote else ""
+    return Note(f"As it is, {before.sentence}{to}")

@@ -1,0 +1,155 @@
+"""A copy of a project to try changes on, without what is not its own: version control, dependencies, caches, secrets."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from assistant.errors import InputError, StorageError
+
+MOST_FILES = 20_000
+MOST_BYTES = 512 * 1024**2
+
+MARKS = (
+    ".git",
+    ".hg",
+    "pyproject.toml",
+    "setup.py",
+    "package.json",
+    "Cargo.toml",
+    "go.mod",
+    "Makefile",
+    "pom.xml",
+    "build.gradle",
+)
+"""A folder that holds one of these is the top of a project."""
+
+LINKED = frozenset({".venv", "venv", "node_modules", ".tox", ".nox", "site-packages"})
+"""Dependencies are not copied: a link leads to them, and they can be read but not written."""
+
+LEFT_OUT = frozenset(
+    {".git", ".hg", ".svn", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ssh"}
+)
+SECRET = (
+    ".env",
+    ".env.*",
+    "*.pem",
+    "*.key",
+    "id_rsa*",
+    "id_ed25519*",
+    "id_ecdsa*",
+    "*.p12",
+    "*.pfx",
+    ".netrc",
+    ".npmrc",
+    ".pypirc",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project's top folder, and the folder in it where a check starts."""
+
+    root: Path
+    start: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of a project.  linked: folders that were not copied and may be read where they are."""
+
+    root: Path
+    linked: tuple[Path, ...]
+
+
+def project_of(file: Path, start: Path) -> Project:
+    """The project that a file belongs to.
+
+    That is the nearest folder with one of `MARKS` that holds both the file and `start`, where the user's command is at home;
+    else `start`, if the file lies in it; else the nearest with a mark around the file, or the file's own folder, and its top is
+    the start.
+    """
+    file, start = file.resolve(), start.resolve()
+    marked = [folder for folder in file.parents if _is_top(folder)]
+    around = next((folder for folder in marked if start.is_relative_to(folder)), None)
+    if around is not None:
+        return Project(around, start)
+    if file.is_relative_to(start) and start not in (_home(), Path(start.anchor)):
+        return Project(start, start)
+    top = marked[0] if marked else file.parent
+    return Project(top, top)
+
+
+def copy_project(project: Project, target: Path) -> Copy:
+    """Copy the project to `target`, which must not exist yet.
+
+    Raises:
+        InputError: it has more than `MOST_FILES` files or `MOST_BYTES` bytes.
+        StorageError: it cannot be read, or the disk is full.
+    """
+    files = size = 0
+    linked: list[Path] = []
+    try:
+        target.mkdir(parents=True)
+        for entry, place in _entries(project.root, target):
+            if entry.name in LINKED and entry.is_dir():
+                linked.append(Path(entry.path).resolve())
+                place.symlink_to(linked[-1])
+            elif entry.is_dir(follow_symlinks=False):
+                place.mkdir()
+            else:
+                files, size = files + 1, size + entry.stat(follow_symlinks=False).st_size
+                if files > MOST_FILES or size > MOST_BYTES:
+                    raise _too_large(project.root)
+                shutil.copy2(entry.path, place, follow_symlinks=False)
+    except OSError as error:
+        raise StorageError(
+            f"{project.root} cannot be copied: {error.strerror}.", "Free some space, or check the files."
+        ) from error
+    return Copy(target, tuple(linked))
+
+
+def _entries(folder: Path, target: Path) -> Iterator[tuple[os.DirEntry[str], Path]]:
+    """Everything that is to be copied or linked, folders before what they hold, and where it goes."""
+    pending = [(str(folder), target)]
+    while pending:
+        source, place = pending.pop()
+        with os.scandir(source) as entries:
+            for entry in entries:
+                if entry.name in LEFT_OUT or _is_secret(entry.name) or not _is_plain(entry):
+                    continue
+                yield entry, place / entry.name
+                if entry.is_dir(follow_symlinks=False) and entry.name not in LINKED:
+                    pending.append((entry.path, place / entry.name))
+
+
+def _is_plain(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file, a folder or a link: sockets, pipes and devices stay where they are."""
+    return entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False) or entry.is_symlink()
+
+
+def _is_secret(name: str) -> bool:
+    return any(fnmatch(name, pattern) for pattern in SECRET)
+
+
+def _is_top(folder: Path) -> bool:
+    return folder != _home() and any((folder / mark).exists() for mark in MARKS)
+
+
+def _home() -> Path | None:
+    with suppress(RuntimeError):
+        return Path.home().resolve()
+    return None
+
+
+def _too_large(root: Path) -> InputError:
+    return InputError(
+        f"The project in {root} is too large to be copied for a check:"
+        f" more than {MOST_FILES:,} files or {MOST_BYTES // 1024**2} MiB.",
+        "Start in the folder of the part that matters; it counts as a project if it has a pyproject.toml or Makefile.",
+    )

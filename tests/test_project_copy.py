@@ -1,0 +1,67 @@
+"""The copy that a check runs on: everything of the project's own, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from assistant import project_copy
+from assistant.errors import InputError
+from assistant.project_copy import Project, copy_project, project_of
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = tmp_path / "project"
+    for name in (
+        "src/a.py",
+        "tests/test_a.py",
+        ".git/config",
+        "node_modules/x/index.js",
+        ".venv/bin/python",
+        "a/__pycache__/b.pyc",
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    for name in (".env", ".env.local", "server.pem", "id_rsa", ".npmrc"):
+        (root / name).write_text("secret")
+    os.mkfifo(root / "pipe")
+    (root / "link").symlink_to("src/a.py")
+    (root / "loop").symlink_to("..")
+    (root / "run.sh").write_text("#!/bin/sh\n")
+    (root / "run.sh").chmod(0o755)
+    return root
+
+
+def test_the_copy_holds_what_is_the_projects_own(project: Path, tmp_path: Path) -> None:
+    copy = copy_project(Project(project, project), tmp_path / "copy")
+    shown = {path.relative_to(copy.root).as_posix() for path in copy.root.rglob("*")}
+    assert {"src/a.py", "tests/test_a.py", "link", "loop", "run.sh"} <= shown
+    assert not any(
+        name.startswith((".git", ".env", "server.pem", "id_rsa", ".npmrc", "pipe")) or ".pyc" in name for name in shown
+    )
+    assert (copy.root / "node_modules").readlink() == project / "node_modules"
+    assert set(copy.linked) == {project / "node_modules", project / ".venv"}
+    assert (copy.root / "link").readlink() == Path("src/a.py")
+    assert os.access(copy.root / "run.sh", os.X_OK)
+
+
+def test_a_project_that_is_too_large_says_so(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, limit in (("MOST_FILES", 2), ("MOST_BYTES", 10)):
+        with monkeypatch.context() as patch, pytest.raises(InputError, match="too large"):
+            patch.setattr(project_copy, name, limit)
+            copy_project(Project(project, project), tmp_path / f"copy {name}")
+
+
+def test_where_a_project_begins(project: Path, tmp_path: Path) -> None:
+    file = project / "src" / "a.py"
+    assert project_of(file, tmp_path) == Project(tmp_path, tmp_path)
+    assert project_of(file, tmp_path / "elsewhere") == Project(project, project)
+    assert project_of(file, project / "tests") == Project(project, project / "tests")
+    alone = tmp_path / "alone" / "a.py"
+    alone.parent.mkdir()
+    alone.touch()
+    assert project_of(alone, alone.parent) == Project(alone.parent, alone.parent)
+    assert project_of(alone, project) == Project(alone.parent, alone.parent)
