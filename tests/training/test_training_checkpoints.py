@@ -37,9 +37,10 @@ def test_every_kill_leaves_a_good_checkpoint_that_is_not_older_than_the_last_tha
     random_ = random.Random(SEED)
     reported = 0
     for _ in range(round(500 * SCALE)):
+        begins = _newest(tmp_path)
         process = writer(tmp_path)
         lines = iter(process.stdout)
-        assert next(lines) == f"begin {_newest(tmp_path)}\n"
+        assert next(lines) == f"begin {begins}\n"
         steps = []
         until = time.monotonic() + random_.uniform(0, 0.2)
         for line in lines:
