@@ -4,6 +4,7 @@
     ├── UsageError                   2   400   the request itself makes no sense
     ├── InputError                   3   400   a file, range or text that cannot be used
     │   └── ContextOverflow          3   400   more tokens than the model's window holds
+    │       └── ChatFull             3   400   a chat that has outgrown the window
     ├── SettingsError                4   500   the settings file cannot be understood
     ├── ModelError                   5   404   a model that is unknown, unsafe, damaged or cannot run here
     │   ├── ConsentNeeded            5   403   a download that the user has not agreed to
@@ -63,6 +64,12 @@ class ContextOverflow(InputError):
     """The prompt and the reply together need more tokens than the model's window holds."""
 
     code = "context_length_exceeded"
+
+
+class ChatFull(ContextOverflow):
+    """A chat has outgrown the model's window, though its last message alone would fit."""
+
+    code = "chat_full"
 
 
 class SettingsError(AssistantError):

@@ -1,133 +1,176 @@
-"""Conversations of this editor, kept in memory, and one turn of one of them."""
+"""Chats of this editor: found here or in the history, and one turn of one of them, streamed to the client's token."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 
 from lsprotocol import types
 
-from assistant.client import ChatRequest, Delta, ModelClient, Waiting
-from assistant.commands import command
-from assistant.context import attachments_text
-from assistant.conversation import Conversation, start
-from assistant.document import Document
-from assistant.errors import ContextOverflow, UsageError
-from assistant.exchange import Exchange, exchange
-from assistant.turn import LEAST_ANSWER_TOKENS
-from server.files import excerpt
-from server.model import connected, waiting_text
+from assistant.answer import Note
+from assistant.chatting import Chat, Replied, Said, opened, turn
+from assistant.client import Delta, ModelClient, Waiting
+from assistant.errors import InputError, UsageError
+from assistant.history import erasing, records, searching
+from assistant.history.records import Entry, Summary
+from server.model import connected, in_thread, waiting_text
+from server.options import resolve
 from server.session import Session
 
 BATCH_SECONDS = 0.02
 """Pieces of text that come within this time travel together."""
 
-_numbers = count(1)
 
-
-@dataclass(slots=True)
-class Chat:
-    """One conversation; `conversation` is None before its first turn, `busy` while a turn is under way."""
-
-    title: str = ""
-    id: str = field(default_factory=lambda: f"chat-{next(_numbers)}")
-    conversation: Conversation | None = None
-    busy: bool = False
-
-    def summary(self) -> dict[str, Any]:
-        """What a list shows of it."""
-        return {"chat": self.id, "title": self.title, "messages": len(self.conversation.turns) if self.conversation else 0}
-
-
-def find(session: Session, name: str) -> Chat:
-    """The chat of this id.
-
-    Raises:
-        UsageError: there is none.
-    """
-    chat = session.chats.get(name)
-    if chat is None:
-        raise UsageError(f"There is no chat {name[:100]!r}.", "Create one with starchat/chat/create.")
+def begin(session: Session, title: str) -> Chat:
+    """A new chat; it is kept from its first message on, unless the user wants no history."""
+    chat = Chat(title=title, kept=resolve(session.options).history)
+    session.chats[chat.id] = chat
     return chat
 
 
-async def turn(session: Session, chat: Chat, text: str, context: list[Any], token: int | str | None) -> dict[str, Any]:
-    """Say `text`, and stream the reply to `token`; what has come stays in the chat where the turn is stopped.
+async def find(session: Session, name: str) -> Chat:
+    """The chat of this id, of this editor or in the history.
 
     Raises:
-        UsageError: the chat is busy.
-        ContextOverflow: the conversation does not fit into the window any more, with numbers.
-        AssistantError: whatever kept the model from answering.
+        UsageError: there is none.
+        StorageError: the history cannot be read.
+    """
+    chat = session.chats.get(name)
+    if chat is None and name:
+        try:
+            chat = await in_thread(lambda: opened(name))
+        except InputError:
+            chat = None
+    if chat is None or chat.id != name:
+        raise UsageError(f"There is no chat {name[:100]!r}.", "Create one with starchat/chat/create.")
+    session.chats[name] = chat
+    return chat
+
+
+async def shown(session: Session, name: str) -> dict[str, Any]:
+    """A chat with its messages as they are now.
+
+    Raises:
+        UsageError: there is none.
+        StorageError: the history cannot be read.
+    """
+    chat = await find(session, name)
+    if chat.kept and not chat.busy:
+        chat.entries = await in_thread(lambda: records.entries(name)) or chat.entries
+    return {**summary_of(chat), "messages": [message_of(entry) for entry in chat.entries]}
+
+
+async def listed(session: Session, limit: int, words: str) -> list[dict[str, Any]]:
+    """The chats of this editor and of the history, the latest first; with `words` those in which all of them occur.
+
+    Raises:
+        StorageError: the history cannot be read.
+    """
+    if words.strip():
+        hits = await in_thread(lambda: searching.search(words, limit))
+        return [{**_listed(hit.summary), "excerpt": hit.excerpt} for hit in hits]
+    kept = await in_thread(lambda: records.listed(limit))
+    known = {summary.id for summary in kept}
+    own = [chat for chat in reversed(session.chats.values()) if chat.id not in known and (not chat.kept or not chat.entries)]
+    return [*(summary_of(chat) for chat in own), *map(_listed, kept)][:limit]
+
+
+async def forget(session: Session, name: str) -> None:
+    """Delete a chat, here and in the history.
+
+    Raises:
+        UsageError: there is none, or it is still answering.
+        StorageError: the history cannot be written.
+    """
+    chat = await find(session, name)
+    if chat.busy:
+        raise UsageError("This chat is still answering.", "Cancel that request first.")
+    if await in_thread(lambda: records.entries(name)):
+        await in_thread(lambda: erasing.delete(name))
+    session.chats.pop(name, None)
+
+
+def summary_of(chat: Chat) -> dict[str, Any]:
+    """What a list shows of a chat that lives here."""
+    return {"chat": chat.id, "title": chat.title, "messages": len(chat.entries), "kept": chat.kept}
+
+
+def message_of(entry: Entry) -> dict[str, Any]:
+    """One message for the client: what the user wrote rather than what was made of it, and what went with it."""
+    message: dict[str, Any] = {"role": entry.role, "content": entry.shown}
+    optional = {"attached": list(entry.attached), "model": entry.model, "finishReason": entry.finish}
+    return message | {name: value for name, value in optional.items() if value}
+
+
+async def say(session: Session, chat: Chat, said: Said, token: int | str | None) -> dict[str, Any]:
+    """Say something, and stream the reply to `token`; what has come stays in the chat where the turn is stopped.
+
+    Raises:
+        UsageError: the chat is busy, or nothing was said.
+        ChatFull: the conversation has outgrown the window, with numbers.
+        AssistantError: whatever else kept the model from answering.
     """
     if chat.busy:
         raise UsageError("This chat is still answering.", "Wait, or cancel that request.")
-    question = _asked(chat, text, tuple(excerpt(session, each.uri, each.range) for each in context))
     stream = _Stream(session, token)
-    chat.busy, chat.title = True, chat.title or text.strip().split("\n")[0][:60]
+    chat.kept = chat.kept and resolve(session.options).history
     try:
         async with connected(session, stream.tell) as client:
-            await _check_room(question, client)
-            done = await _streamed(question, client, stream)
+            replied = await _streamed(chat, said, client, stream)
     finally:
-        chat.busy = False
         stream.flush()
-        chat.conversation = question.then("assistant", stream.text) if stream.text else chat.conversation
-    usage = {"prompt": done.usage.prompt, "completion": done.usage.completion}
-    return {"chat": chat.id, "text": done.reply.text, "finishReason": done.finish_reason, "usage": usage}
+    usage = {"prompt": replied.usage.prompt, "completion": replied.usage.completion}
+    answer = {"chat": chat.id, "text": replied.text, "finishReason": replied.finish_reason, "usage": usage}
+    optional = {"leftOut": replied.left_out, "notes": stream.notes}
+    return answer | {name: value for name, value in optional.items() if value}
 
 
-async def _streamed(question: Conversation, client: ModelClient, stream: _Stream) -> Exchange:
-    async with aclosing(exchange(client, ChatRequest(question))) as items:
+async def _streamed(chat: Chat, said: Said, client: ModelClient, stream: _Stream) -> Replied:
+    async with aclosing(turn(chat, said, client)) as items:
         async for item in items:
             match item:
                 case Waiting():
                     stream.tell(waiting_text(item), item.progress)
                 case Delta(piece):
                     stream.add(piece)
-                case Exchange():
+                case Note(sentence):
+                    stream.note(sentence)
+                case Replied():
                     return item
-    raise AssertionError("an exchange always ends with itself")
+    raise AssertionError("a turn always ends with its reply")
 
 
-async def _check_room(question: Conversation, client: ModelClient) -> None:
-    prompt = await client.count(question)
-    if prompt.limit is not None and prompt.count + LEAST_ANSWER_TOKENS > prompt.limit:
-        raise ContextOverflow(
-            f"The chat has {prompt.count:,} tokens; the model's window holds {prompt.limit:,}, the answer included.",
-            "Start a new chat, or attach less.",
-        )
-
-
-def _asked(chat: Chat, text: str, attached: tuple[Document, ...]) -> Conversation:
-    """The conversation with the user's message at its end, in the words in which `ask` puts a question."""
-    ask, files = command("ask"), attachments_text(attached)
-    said = ask.prompt("user with files" if files else "user", files=files, question=text).strip()
-    return chat.conversation.then("user", said) if chat.conversation else start(said, ask.prompt("system"))
+def _listed(summary: Summary) -> dict[str, Any]:
+    shown = {"chat": summary.id, "title": summary.title, "messages": summary.messages, "kept": True}
+    return {**shown, "updated": round(summary.updated, 3)}
 
 
 class _Stream:
-    """What goes to the client's token: `{"kind": "delta", "text"}` and, before the first, `{"kind": "status", "message"}`."""
+    """What goes to the client's token: pieces of text, notes and, before the first piece, what is being waited for."""
 
     def __init__(self, session: Session, token: int | str | None) -> None:
-        self.text = ""
+        self.notes: list[str] = []
         self._session, self._token = session, token
         self._pending: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
         self._told = ""
+        self._begun = False
 
     def add(self, piece: str) -> None:
-        self.text += piece
+        self._begun = True
         self._pending.append(piece)
         self._timer = self._timer or _later(self.flush)
 
     def tell(self, message: str, share: float | None) -> None:
-        if message != self._told and not self.text:
+        if message != self._told and not self._begun:
             self._told = message
             self._send({"kind": "status", "message": message})
+
+    def note(self, sentence: str) -> None:
+        self.notes.append(sentence)
+        self._send({"kind": "note", "message": sentence})
 
     def flush(self) -> None:
         if self._timer is not None:

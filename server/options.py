@@ -17,7 +17,7 @@ SECTION = "starchat"
 class Options:
     """What stands under `starchat.` in the editor's settings; None where it says nothing.
 
-    model, quantization, device, endpoint, few_shot, threads, idle_minutes: as in `assistant.settings.Settings`.
+    model, quantization, device, endpoint, few_shot, threads, idle_minutes, history: as in `assistant.settings.Settings`.
     confirm_edits: whether the client is to ask before it makes an edit, where it can.
     targets: the languages that translating offers.
     """
@@ -29,6 +29,7 @@ class Options:
     few_shot: str | None = None
     threads: int | None = None
     idle_minutes: float | None = None
+    history: bool | None = None
     confirm_edits: bool = False
     targets: tuple[str, ...] = ()
 
@@ -74,6 +75,7 @@ _KEYS = {
     "fewShot": "few_shot",
     "threads": "threads",
     "idleMinutes": "idle_minutes",
+    "history": "history",
     "edits.confirm": "confirm_edits",
     "translate.targets": "targets",
 }
@@ -106,6 +108,7 @@ def _is_number(value: object) -> bool:
 _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "threads": ("a number", _is_number),
     "idleMinutes": ("a number", _is_number),
+    "history": ("true or false", lambda value: isinstance(value, bool)),
     "edits.confirm": ("true or false", lambda value: isinstance(value, bool)),
     "translate.targets": ("a list of names", lambda value: isinstance(value, list) and all(isinstance(x, str) for x in value)),
 }

@@ -20,10 +20,10 @@ from server.jobs import Job
 from server.options import Options
 
 if TYPE_CHECKING:
+    from assistant.chatting import Chat
     from assistant.models.spec import ModelSpec
     from assistant.settings import Settings
     from server.applying import Proposal
-    from server.chats import Chat
     from server.creating import NewFile
     from server.errands import Errand
 

@@ -139,13 +139,19 @@ def _put_aside(path: Path) -> StorageError:
 
 
 def _is_sound(path: Path) -> bool:
-    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+    """Whether it is a history without damage, as seen in one transaction; one that cannot be looked at now counts as sound."""
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
         try:
+            connection.execute("BEGIN")
+            if connection.execute("PRAGMA user_version").fetchone() == (0,):
+                return bool(
+                    connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+                )  # one that was just made
             connection.execute("SELECT id, title, created, updated FROM conversation LIMIT 1")
             connection.execute("SELECT number, conversation, role, content, created FROM message LIMIT 1")
             return bool(connection.execute("PRAGMA quick_check").fetchone() == ("ok",))
-        except sqlite3.DatabaseError:
-            return False
+        except sqlite3.DatabaseError as error:
+            return getattr(error, "sqlite_errorcode", 0) & 0xFF not in (*_DAMAGED, sqlite3.SQLITE_ERROR)
 
 
 def _free_name(path: Path) -> Path:

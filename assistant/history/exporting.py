@@ -34,7 +34,12 @@ def markdown(summary: Summary, entries: Iterable[Entry]) -> Iterator[str]:
     yield f"# {summary.title or 'A conversation'}\n\n"
     yield f"{moment(summary.created)}, conversation `{summary.id}`\n"
     for entry in entries:
-        yield f"\n## {'You' if entry.role == 'user' else 'Assistant'}\n\n{entry.content.strip()}\n"
+        heading = "You" if entry.role == "user" else f"Assistant ({entry.model})" if entry.model else "Assistant"
+        yield f"\n## {heading}\n\n{entry.shown.strip()}\n"
+        if entry.attached:
+            yield f"\nAttached: {', '.join(f'`{name}`' for name in entry.attached)}\n"
+        if entry.role == "assistant" and entry.finish not in ("", "stop"):
+            yield "\n*(cut off)*\n"
 
 
 def moment(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import sqlite3
 import time
@@ -30,12 +31,28 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One message as it is kept.  number: its place in the file, 0 for one that is not kept."""
+    """One message as it is kept.
+
+    content: what the model was shown, or what it said.
+    typed: what the user wrote, where the content says it in other words, with files for instance; empty where it is the same.
+    attached: the names of what went with it.
+    model: who answered.  finish: why the answer ended, `open` where it was cut off by a crash; both may be unknown.
+    number: its place in the file, 0 for one that is not kept.  created: Unix time.
+    """
 
     role: Role
     content: str
+    typed: str = ""
+    attached: tuple[str, ...] = ()
+    model: str = ""
+    finish: str = ""
     number: int = 0
     created: float = 0.0
+
+    @property
+    def shown(self) -> str:
+        """What people are shown of it."""
+        return self.typed or self.content
 
 
 def new_id() -> str:
@@ -63,23 +80,33 @@ def add(conversation: str, entry: Entry, title: str = "") -> int:
         connection.execute(
             "INSERT INTO conversation (id, title, created, updated) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (id) DO UPDATE SET updated = excluded.updated",
-            (conversation, title or title_of(entry.content), now, now),
+            (conversation, title or title_of(entry.shown), now, now),
         )
         cursor = connection.execute(
-            "INSERT INTO message (conversation, role, content, created) VALUES (?, ?, ?, ?)",
-            (conversation, entry.role, entry.content, now),
+            "INSERT INTO message (conversation, role, content, created, typed, attached, model, finish)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                conversation,
+                entry.role,
+                entry.content,
+                now,
+                entry.typed or None,
+                json.dumps(entry.attached, ensure_ascii=False),
+                entry.model,
+                entry.finish,
+            ),
         )
         return int(cursor.lastrowid or 0)
 
 
-def amend(number: int, content: str) -> None:
-    """Put more text into a message that was kept before it was whole.
+def amend(number: int, content: str, finish: str = "open") -> None:
+    """Put more text into a message that was kept before it was whole; where it was deleted meanwhile, it stays so.
 
     Raises:
         StorageError: it could not be written; what was there stays.
     """
     with writing() as connection:
-        connection.execute("UPDATE message SET content = ? WHERE number = ?", (content, number))
+        connection.execute("UPDATE message SET content = ?, finish = ? WHERE number = ?", (content, finish, number))
 
 
 def take_back(conversation: str, numbers: Iterable[int]) -> None:
@@ -141,9 +168,11 @@ def entries(conversation: str) -> tuple[Entry, ...]:
 
 def _entries(connection: sqlite3.Connection, conversation: str) -> Iterable[Entry]:
     rows = connection.execute(
-        "SELECT role, content, number, created FROM message WHERE conversation = ? ORDER BY number", (conversation,)
+        "SELECT role, content, coalesce(typed, ''), attached, model, finish, number, created FROM message"
+        " WHERE conversation = ? ORDER BY number",
+        (conversation,),
     )
-    return (Entry(*row) for row in rows)
+    return (Entry(row[0], row[1], row[2], tuple(json.loads(row[3])), *row[4:]) for row in rows)
 
 
 def _starting_with(name: str) -> tuple[Summary, ...]:

@@ -27,6 +27,12 @@ _STEPS = (
     );
     CREATE INDEX message_of_conversation ON message (conversation, number);
     """,
+    """
+    ALTER TABLE message ADD COLUMN typed TEXT;
+    ALTER TABLE message ADD COLUMN attached TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE message ADD COLUMN model TEXT NOT NULL DEFAULT '';
+    ALTER TABLE message ADD COLUMN finish TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 VERSION = len(_STEPS)

@@ -10,6 +10,9 @@ from lsprotocol import types
 
 from server.session import Session
 
+LIMIT = 100
+"""Chats in a list, unless the client asks for another number."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChatId:
@@ -19,57 +22,82 @@ class ChatId:
 
 
 @dataclass(frozen=True, slots=True)
-class Excerpt:
-    """Lines of a document that go with a message; without a range all of it."""
+class Reference:
+    """One thing to attach.
 
-    uri: str
+    kind: `selection`, `file`, `diagnostics` or `diff`; left out, a range makes it a selection, and none a file.
+    uri: the document; for a diff any file or folder of the repository, or nothing for the first workspace folder.
+    range: the selected lines.  diagnostics: as the client has them.  staged: of a diff, what a commit would take alone.
+    """
+
+    kind: str = ""
+    uri: str = ""
     range: types.Range | None = None
+    diagnostics: list[types.Diagnostic] = field(default_factory=list)
+    staged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """The parameters of `turn`.  `token`: where the reply is streamed; without one it comes as a whole."""
+class Message:
+    """The parameters of `turn`.
+
+    context: what goes with the message.  token: where the reply is streamed; without one it comes as a whole.
+    shorten: whether the oldest messages may be left out where the chat has outgrown the window.
+    """
 
     chat: str
     text: str
-    context: list[Excerpt] = field(default_factory=list)
+    context: list[Reference] = field(default_factory=list)
     token: int | str | None = None
+    shorten: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The parameters of `list`."""
+
+    limit: int = LIMIT
+    search: str = ""
 
 
 def create(session: Session, params: Mapping[str, Any]) -> dict[str, Any]:
     """A new chat."""
-    from server.chats import Chat
+    from server.chats import begin
 
     title = params.get("title")
-    chat = Chat(title[:200] if isinstance(title, str) else "")
-    session.chats[chat.id] = chat
-    return {"chat": chat.id}
+    chat = begin(session, title[:200] if isinstance(title, str) else "")
+    return {"chat": chat.id, "kept": chat.kept}
 
 
-async def turn(session: Session, params: Said) -> dict[str, Any]:
+async def turn(session: Session, params: Message) -> dict[str, Any]:
     """Say something; the reply comes when the answer is whole.  Cancelling the request stops the model."""
+    from assistant.chatting import Said
     from server import chats
+    from server.chat_context import attached
 
-    return await chats.turn(session, chats.find(session, params.chat), params.text, params.context, params.token)
-
-
-def listed(session: Session, params: Mapping[str, Any]) -> dict[str, Any]:
-    """All chats, the latest first."""
-    return {"chats": [chat.summary() for chat in reversed(session.chats.values())]}
-
-
-def show(session: Session, params: ChatId) -> dict[str, Any]:
-    """One chat with its messages, without the system's."""
-    from server.chats import find
-
-    chat = find(session, params.chat)
-    turns = chat.conversation.turns if chat.conversation else ()
-    return {**chat.summary(), "messages": [{"role": each.role, "content": each.content} for each in turns]}
+    chat = await chats.find(session, params.chat)
+    context = await attached(session, params.context)
+    said = Said(params.text, context, when_full="leave out" if params.shorten else "refuse")
+    return await chats.say(session, chat, said, params.token)
 
 
-def delete(session: Session, params: ChatId) -> dict[str, Any]:
-    """Forget a chat."""
-    from server.chats import find
+async def listed(session: Session, params: Listing) -> dict[str, Any]:
+    """The chats of this editor and of the history, the latest first."""
+    from server.chats import listed
 
-    del session.chats[find(session, params.chat).id]
+    return {"chats": await listed(session, max(1, params.limit), params.search)}
+
+
+async def show(session: Session, params: ChatId) -> dict[str, Any]:
+    """One chat with its messages."""
+    from server.chats import shown
+
+    return await shown(session, params.chat)
+
+
+async def delete(session: Session, params: ChatId) -> dict[str, Any]:
+    """Forget a chat, here and in the history."""
+    from server.chats import forget
+
+    await forget(session, params.chat)
     return {"deleted": params.chat}

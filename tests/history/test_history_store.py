@@ -204,3 +204,39 @@ def test_what_is_no_file_is_said(own_home: Path) -> None:
     own_home.write_text("a file where the folder should be")
     with pytest.raises(StorageError):
         keep("x")
+
+
+def test_a_file_of_the_first_form_is_brought_up_to_date() -> None:
+    history_file().parent.mkdir(parents=True)
+    shutil.copy(Path(__file__).with_name("data") / "form1.sqlite3", history_file())
+    assert [(one.id, one.title, one.messages) for one in records.listed()] == [
+        ("m4kpz7qd", "Was heißt „größer gleich“ in C?", 2),
+        ("v2rea9fk", "How do I reverse a list in Python?", 4),
+    ]
+    entries = records.entries("v2rea9fk")
+    assert [each.content for each in entries][-1] == "`x.reverse()`, which gives `None`."
+    assert {(each.typed, each.attached, each.model, each.finish) for each in entries} == {("", (), "", "")}
+    records.add("v2rea9fk", Entry("user", "shown", "typed", ("a.py",)))
+    assert records.entries("v2rea9fk")[-1].attached == ("a.py",)
+    with closing(sqlite3.connect(history_file())) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_many_bring_it_up_to_date_at_once() -> None:
+    history_file().parent.mkdir(parents=True)
+    shutil.copy(Path(__file__).with_name("data") / "form1.sqlite3", history_file())
+    failures: list[Exception] = []
+
+    def work() -> None:
+        try:
+            keep("x")
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (failures, len(records.listed())) == ([], 10)

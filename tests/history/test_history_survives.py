@@ -23,7 +23,7 @@ def test_no_acknowledged_message_is_lost() -> None:
     print(f"seed {seed}")
     chance = random.Random(seed)
     acknowledged: dict[str, set[int]] = {}
-    running: list[tuple[str, subprocess.Popen[str]]] = []
+    running: list[tuple[str, subprocess.Popen[bytes]]] = []
     for kill in range(rounds(500) + WRITERS):
         running.append(begin(f"writer{kill:04}"))
         if len(running) == WRITERS:
@@ -42,17 +42,18 @@ def test_no_acknowledged_message_is_lost() -> None:
     assert not [path for path in history_file().parent.iterdir() if path.name.startswith("damaged")]
 
 
-def begin(name: str) -> tuple[str, subprocess.Popen[str]]:
+def begin(name: str) -> tuple[str, subprocess.Popen[bytes]]:
     """A writer that has kept its first message."""
-    process = subprocess.Popen([sys.executable, str(WRITER), name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, str(WRITER), name]
+    process = subprocess.Popen(command, bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
-    assert process.stdout.readline() == "1\n"
+    assert process.stdout.read(1) + process.stdout.read(1) == b"1\n"  # without a buffer, in which more could stay behind
     return name, process
 
 
-def end(process: subprocess.Popen[str]) -> set[int]:
+def end(process: subprocess.Popen[bytes]) -> set[int]:
     """Kill the writer; the numbers that it had told.  A line that is not whole was not told."""
     process.kill()
     told, complaints = process.communicate()
-    assert complaints == ""
-    return {1, *(int(line) for line in told.splitlines(keepends=True) if line.endswith("\n"))}
+    assert complaints == b""
+    return {1, *(int(line) for line in told.splitlines(keepends=True) if line.endswith(b"\n"))}

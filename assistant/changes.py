@@ -1,0 +1,81 @@
+"""What git says has changed, asked so that nothing of the repository runs.
+
+A repository's own configuration can name programs that git starts on the way to a diff: filters, text converters, a monitor.
+Those are switched off; what the user's own configuration names stays in force.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from assistant.errors import InputError
+from assistant.settings import home
+
+MAX_BYTES = 1_000_000
+"""A longer diff is refused: no model here could be shown one."""
+
+_SECONDS = 30.0
+_FILTER = re.compile(r"filter\.(.+)\.(?:clean|smudge|process)", re.IGNORECASE | re.DOTALL)
+
+
+def diff(folder: Path, *, staged: bool = False) -> str:
+    """The changes in the repository around `folder` since its last commit; with `staged` those alone that a commit would take.
+
+    Raises:
+        InputError: git is missing, there is no repository, nothing has changed, or the diff is too long.
+    """
+    against = ["--cached"] if staged or not _has_commit(folder) else ["HEAD"]
+    text = _git(folder, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules", *against)
+    if not text.strip():
+        raise InputError(
+            "Nothing is staged." if staged else "Nothing has changed since the last commit.", "Change something first."
+        )
+    if len(text) > MAX_BYTES:
+        raise InputError(f"The diff has {len(text):,} bytes, and at most {MAX_BYTES:,} can be shown.", "Attach single files.")
+    return text.decode(errors="replace")
+
+
+def _has_commit(folder: Path) -> bool:
+    return _run(folder, "rev-parse", "--quiet", "--verify", "HEAD").returncode == 0
+
+
+def _git(folder: Path, *arguments: str) -> bytes:
+    done = _run(folder, *_without_filters(folder), *arguments)
+    if done.returncode == 0:
+        return done.stdout
+    why = done.stderr.decode(errors="replace").strip().splitlines()
+    raise InputError(f"git has no diff of {folder}: {why[0][:200] if why else 'it failed'}", "Run it inside a repository.")
+
+
+def _without_filters(folder: Path) -> list[str]:
+    """Options that take the force from every filter that the repository itself names."""
+    done = _run(folder, "config", "--list", "--name-only", "--show-scope", "-z")
+    parts = done.stdout.decode(errors="surrogateescape").split("\0")
+    own = [key for scope, key in zip(parts[::2], parts[1::2], strict=False) if scope in ("local", "worktree")]
+    names = {match[1] for match in map(_FILTER.fullmatch, own) if match}
+    keys = [f"filter.{name}.{key}" for name in sorted(names) for key in ("clean=", "smudge=", "process=", "required=false")]
+    return [part for key in keys for part in ("-c", key)]
+
+
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    program = shutil.which("git")
+    if program is None:
+        raise InputError("There is no git on this machine.", "Install it.")
+    command = [program, "-C", str(folder.absolute()), "--no-pager", "-c", "core.fsmonitor=false", *arguments]
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    try:
+        return subprocess.run(
+            command,
+            cwd=home() if home().is_dir() else "/",
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise InputError(f"git did not answer within {_SECONDS:.0f} seconds.", "Attach single files.") from error
