@@ -63,6 +63,12 @@ class CopiedCode(NoEdit):
     code = "copied_code"
 
 
+class UnknownName(NoEdit):
+    """The reply uses a name that is defined nowhere, and that the code did not use before."""
+
+    code = "unknown_name"
+
+
 class Unverified(NoEdit):
     """The user's check failed before and passes with no candidate; the best one has been shown."""
 

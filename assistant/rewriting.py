@@ -24,8 +24,10 @@ from assistant.endpoints import CHARACTERS_PER_TOKEN
 from assistant.errors import NoEdit
 from assistant.exchange import Exchange
 from assistant.lines import split_lines
+from assistant.refusals import UnknownName
 from assistant.region import Region
 from assistant.reply import code_of
+from assistant.suspicions import new_unknown_names
 from assistant.syntax import definitions
 from assistant.trying import EXPLANATION_TOKENS, Recipe, Try, until_usable
 from assistant.wire import Usage
@@ -136,12 +138,21 @@ def _outcome(task: Rewrite, exchanged: Exchange, usage: Usage) -> Answer | NoEdi
     try:
         code = code_of(reply, exchanged.finish_reason, task.document.language, _subject(task))
         plan = rewrite(task.document, task.region, code)
+        if task.command.has("unknown"):
+            _refuse_unknown_names(task.document, plan.apply(task.document.text), code)
         if task.command.keeps_code:
             refuse_changed_code(task.document, plan.apply(task.document.text), code)
     except NoEdit as refusal:
         refusal.reply = reply.text
         return refusal
     return Answer(reply.text, code, exchanged.finish_reason, usage, plan, task.region)
+
+
+def _refuse_unknown_names(document: Document, after: str, code: str) -> None:
+    names = new_unknown_names(document.text, after) if document.language.name == "Python" else ()
+    if names:
+        shown = ", ".join(f"`{name}`" for name in names[:5])
+        raise UnknownName(f"The answer uses {shown} without defining it.", "Nothing was changed; ask again.", code)
 
 
 def _covers(task: Rewrite, code: str) -> bool:

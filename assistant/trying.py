@@ -12,7 +12,7 @@ from assistant.commands import Command
 from assistant.context import fenced
 from assistant.errors import NoEdit
 from assistant.exchange import Exchange, exchange
-from assistant.refusals import BrokenSyntax, CodeChanged, CopiedCode, NoChange, NoMessage
+from assistant.refusals import BrokenSyntax, CodeChanged, CopiedCode, NoChange, NoMessage, UnknownName
 from assistant.wire import Usage
 
 EXPLANATION_TOKENS = 400
@@ -79,6 +79,7 @@ async def until_usable(recipe: Recipe, client: ModelClient) -> AsyncGenerator[Wa
 _REASONS = {
     "unchanged": "The model changed nothing. Asking it once more, to say what is wrong before it writes.",
     "syntax": "The answer did not parse. Asking once more, with the error.",
+    "unknown": "The answer used a name that is defined nowhere. Asking once more, with the name.",
     "code": "The answer changed code, not only comments. Asking once more.",
     "form": "The message had not the right form. Asking once more.",
     "copied": "The answer repeats the code under test. Asking once more.",
@@ -103,6 +104,8 @@ def _called_for(refusal: NoEdit) -> Try | None:
             return Try("code", {"problem": refusal.message})
         case NoMessage():
             return Try("form", {"problem": refusal.message, "attempt": fenced(refusal.reply)})
+        case UnknownName():
+            return Try("unknown", {"problem": refusal.message, "attempt": fenced(refusal.reply)})
         case CopiedCode():
             return Try("copied", {"problem": refusal.message})
         case _:

@@ -30,6 +30,7 @@ from assistant.languages import PYTHON, Language
 from assistant.region import Region
 from assistant.reply import Reply
 from assistant.rewriting import Rewrite, conversation_of, reported, rewrite_region, shown_surroundings
+from assistant.suspicions import suspicions
 from assistant.syntax import enclosing_definition
 from assistant.trying import Try
 
@@ -150,13 +151,14 @@ def _code(reply: Reply) -> str | None:
 
 def _rewrite(turn: Turn) -> Rewrite:
     document, region = _subject(turn)
+    seen = suspicions(document, region) if turn.command.name == "fix" else ()
     return Rewrite(
         turn.command,
         document,
         region,
         turn.max_tokens,
         turn.temperature,
-        turn.problems,
+        (*turn.problems, *seen),
         turn.question,
         seed=turn.seed,
         first=Try("unchanged") if turn.explain and turn.command.has("unchanged") else Try(),

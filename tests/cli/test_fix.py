@@ -172,6 +172,21 @@ def test_an_answer_that_does_not_parse_is_shown_its_error(run: Callable, script:
     assert "syntax" in always.stderr
 
 
+def test_an_answer_that_forgets_a_name_is_told_so(run: Callable, script: Callable, file: Path) -> None:
+    forgetful = REPLY.replace("gcd(b, a % b)", "greatest(b, a % b)")
+    model = script({"match": "uses `greatest` without defining it", "reply": REPLY}, {"reply": forgetful})
+    done = run("fix", "numbers.py:6-9", "--write", "-m", model)
+    assert (done.returncode, file.read_text()) == (0, FIXED)
+    always = run("fix", "numbers.py:6-9", "--write", "-m", script({"reply": forgetful}))
+    assert (always.returncode, file.read_text()) == (9, FIXED)
+
+
+def test_what_looks_wrong_is_told_to_the_model(run: Callable, tmp_path: Path) -> None:
+    (tmp_path / "loop.py").write_text("def f(x):\n    seen = set()\n    if x in seen:\n        return 1\n    return 2\n")
+    shown = run("fix", "loop.py", "--show-context").stdout
+    assert "Tools report:\n- `seen` starts empty and is looked at, but nothing is ever put into it." in shown
+
+
 @pytest.mark.parametrize(
     ("reply", "keys"),
     [
