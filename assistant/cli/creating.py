@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from assistant.answer import Answer
-from assistant.cli.asking import target_turn
 from assistant.cli.editing import asked, show_reply
 from assistant.cli.output import print_context, print_json
+from assistant.cli.targets import target_turn
 from assistant.commands import Command
 from assistant.document import create as create_file
 from assistant.errors import EditConflict, InputError, UsageError

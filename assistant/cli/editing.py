@@ -9,11 +9,11 @@ from dataclasses import replace
 
 from assistant.answer import Answer
 from assistant.check import Checked, Plan, refuse_unverified
-from assistant.cli.asking import target_turn
 from assistant.cli.checks import agreed_to_unverified, outcome_of, plan_of
 from assistant.cli.choosing import chosen
 from assistant.cli.output import print_context, print_json
 from assistant.cli.session import Held, hold
+from assistant.cli.targets import target_turn
 from assistant.cli.terminal import print_diff, printable
 from assistant.commands import command
 from assistant.document import Document, check_writable, load, write

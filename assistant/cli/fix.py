@@ -11,7 +11,7 @@ from assistant.cli.options import add_change_options, add_model_options, add_out
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("fix", help="fix a bug in a file", description=__doc__)
-    add_target(parser)
+    add_target(parser, reports=True)
     add_change_options(parser)
     add_check_options(parser)
     add_output_options(parser)

@@ -33,11 +33,14 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_target(parser: argparse.ArgumentParser) -> None:
-    """The file, or the lines of it, that a command is about."""
-    parser.add_argument(
-        "target", metavar="FILE[:A-B]", help="a file, or its lines A to B; a single line means the function around it"
-    )
+def add_target(parser: argparse.ArgumentParser, *, reports: bool = False) -> None:
+    """The file, or the lines of it, that a command is about; one that takes `reports` finds them in what is piped into it."""
+    about = "a file, or its lines A to B; a single line means the function around it"
+    if reports:
+        more = "; a traceback, test run or compiler's output that is piped in says which, and what is wrong"
+        parser.add_argument("target", metavar="FILE[:A-B]", nargs="?", help=about + more)
+    else:
+        parser.add_argument("target", metavar="FILE[:A-B]", help=about)
 
 
 def add_change_options(parser: argparse.ArgumentParser) -> None:

@@ -29,7 +29,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def add_arguments(parser: argparse.ArgumentParser, row: Command) -> None:
     """What a command of this effect takes."""
-    add_target(parser)
+    add_target(parser, reports=row.takes("problems"))
     if row.effect != "answer" and row.takes("question"):
         parser.add_argument("question", metavar="INSTRUCTION", help="what to change")
     if row.makes == "translation":

@@ -279,6 +279,38 @@ def test_each_mistake_is_one_line_with_its_exit_code(run: Callable, script: Call
     assert locked.read_text() == BUGGY
 
 
+TRACEBACK = """Traceback (most recent call last):
+  File "numbers.py", line 20, in <module>
+    gcd(4, 6)
+  File "numbers.py", line 9, in gcd
+    return gcd(a % b, b)
+RecursionError: maximum recursion depth exceeded
+"""
+
+
+@pytest.mark.parametrize("target", [(), ("numbers.py",)])
+def test_a_traceback_picks_file_and_lines_and_is_shown(
+    run: Callable, script: Callable, file: Path, target: tuple[str, ...]
+) -> None:
+    model = script({"match": "(?s)lines 6 to 9:.*Tools report:\n- RecursionError: maximum.*line 9", "reply": REPLY})
+    done = run("fix", *target, "--write", "-m", model, stdin=TRACEBACK)
+    assert (done.returncode, file.read_text()) == (0, FIXED), done.stderr
+    assert "From the report: numbers.py, lines 6 to 9: RecursionError" in done.stderr
+    explained = run("explain", *target, "--show-context", stdin=TRACEBACK).stdout
+    assert "- RecursionError: maximum recursion depth exceeded\n- it was raised in line 9" in explained
+
+
+def test_without_a_file_a_report_must_name_one(run: Callable, file: Path) -> None:
+    for stdin, code, said in [
+        ("", 2, "pytest 2>&1 | assistant fix"),
+        ("all is well\n", 2, "not said which file"),
+        (TRACEBACK.replace("numbers", "/usr/lib/numbers"), 3, "names no file of this folder"),
+    ]:
+        done = run("fix", "-m", "none", stdin=stdin)
+        assert (done.returncode, done.stderr.count("\n")) == (code, 1), done.stderr
+        assert said in done.stderr
+
+
 def test_a_name_with_a_colon_is_a_name(run: Callable, script: Callable, tmp_path: Path) -> None:
     odd = tmp_path / "odd:6"
     odd.write_text("one\ntwo\n")
