@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.editor_clients import golden_paths as golden
-from tests.editor_clients.conftest import CLIENTS, REAL_MODEL
+from tests.editor_clients.conftest import CLIENTS
 from tests.editor_clients.neovim_at_terminal import Neovim
 from tests.editor_clients.terminal import until
 from tests.server.buffer import BUGGY, FIXED, REPLY, engine_is_idle
@@ -25,13 +25,11 @@ vim.o.statusline = "%f %= %{{v:lua.require'starchat'.statusline()}}"
 vim.o.swapfile = false
 require("starchat").setup({{ settings = {{ model = "MODEL" }}, keys = {{ accept = "<C-y>" }} }})
 """
-NUMBERS = " ".join(map(str, range(2000)))
+NUMBERS = " ".join(map(str, range(500)))
 
 
 @pytest.fixture
-def neovim(
-    installed: Callable[..., Path], home: Path, environment: dict[str, str]
-) -> Iterator[Callable[..., Neovim]]:
+def neovim(installed: Callable[..., Path], home: Path, environment: dict[str, str]) -> Iterator[Callable[..., Neovim]]:
     """`neovim(model, text=…)`: Neovim with the client, and a file open."""
     started: list[Neovim] = []
 
@@ -48,8 +46,22 @@ def neovim(
         each.close()
 
 
-def server_id(editor: Neovim) -> int | None:
-    return editor.lua("local c = vim.lsp.get_clients({name = 'starchat'})[1] return c and c.rpc and c.id")
+def server_process(home: Path) -> int:
+    """The process of the one server that this test's editor runs."""
+    found = [int(each.parent.name) for each in Path("/proc").glob("[0-9]*/environ") if _is_server(each, home)]
+    return found[0] if len(found) == 1 else 0
+
+
+def _is_server(environ: Path, home: Path) -> bool:
+    try:
+        mine = f"STARCHAT_HOME={home}\0".encode() in environ.read_bytes()
+        return mine and b"assistant-server" in (environ.parent / "cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def statusline(editor: Neovim) -> str:
+    return editor.lua("return require('starchat').statusline()")
 
 
 def holds(editor: Neovim, text: str) -> None:
@@ -94,3 +106,107 @@ def test_chat_of_two_turns_with_a_selection(neovim: Callable[..., Neovim], scrip
         whole = somewhere(editor, "The *step*.\n\n## You")
         assert whole.count("## You") == 3
         assert whole.startswith("## You (numbers.py:5-8)\n\nWhat is it?")
+
+
+def test_code_is_explained_in_a_buffer_that_grows(
+    neovim: Callable[..., Neovim], scripted: Callable[..., str], seen: Seen
+) -> None:
+    editor = neovim(scripted({"match": "Explain this code", "reply": f"**Euclid** {NUMBERS}", "delay_ms": 2}, {"reply": "no"}))
+    with seen(golden.EXPLAIN, "Neovim", editor.version):
+        editor.command("4,7Starchat explain")
+        assert "499" not in somewhere(editor, "**Euclid** 0 1 2")
+        assert somewhere(editor, "498 499") == f"**Euclid** {NUMBERS}"
+        assert editor.text() == BUGGY  # the cursor stayed in the file
+        assert editor.lua("return #vim.api.nvim_list_wins()") == 2
+
+
+def test_an_instruction_edits_and_one_undo_restores_the_bytes(
+    neovim: Callable[..., Neovim], scripted: Callable[..., str], seen: Seen, home: Path
+) -> None:
+    renamed = "def gcd(x, y):\n    if y == 0:\n        return x\n    return gcd(y, x % y)\n"
+    editor = neovim(scripted({"match": "Instruction: call them x and y", "reply": f"{renamed}```\n"}, {"reply": "no"}))
+    with seen(golden.EDIT_AND_UNDO, "Neovim", editor.version):
+        editor.command("4,7Starchat edit")
+        editor.terminal.shows("Change:")
+        editor.terminal.type("call them x and y")
+        editor.press("Enter")
+        holds(editor, BUGGY.split("def gcd")[0] + renamed)
+        editor.press("u")
+        holds(editor, BUGGY)
+        editor.command("write")
+        until(lambda: (home / "work" / "numbers.py").read_bytes() == BUGGY.encode())
+
+
+def test_work_is_stopped(neovim: Callable[..., Neovim], scripted: Callable[..., str], seen: Seen, home: Path) -> None:
+    editor = neovim(scripted({"reply": NUMBERS * 5, "delay_ms": 20}))
+    with seen(golden.CANCEL, "Neovim", editor.version):
+        editor.command("4,7Starchat explain")
+        somewhere(editor, "0 1 2")
+        editor.command("Starchat cancel")
+        until(lambda: engine_is_idle(home))
+        editor.command("Starchat chat Go on")
+        somewhere(editor, "## StarChat\n\n0 1 2")
+        editor.press("C-c")
+        assert "*Stopped.*" in somewhere(editor, "*Stopped.*\n\n## You")
+        until(lambda: engine_is_idle(home))
+        assert statusline(editor) == "StarChat: scripted"
+
+
+def test_typing_goes_on_while_the_model_writes(neovim: Callable[..., Neovim], scripted: Callable[..., str], seen: Seen) -> None:
+    editor = neovim(scripted({"match": "fim_middle", "reply": ""}, {"reply": REPLY, "prefill_ms": 3000}))
+    with seen(golden.TYPING, "Neovim", editor.version):
+        editor.command("4,7Starchat fix")
+        editor.terminal.shows("Fix a bug: ")
+        editor.press("g", "g", "O")
+        editor.terminal.type("# typed meanwhile")
+        holds(editor, "# typed meanwhile\n" + BUGGY)
+        holds(editor, "# typed meanwhile\n" + FIXED)
+        editor.terminal.type(", and after")
+        holds(editor, "# typed meanwhile, and after\n" + FIXED)
+
+
+def test_a_killed_server_comes_back(
+    neovim: Callable[..., Neovim], scripted: Callable[..., str], seen: Seen, home: Path
+) -> None:
+    editor = neovim(scripted({"reply": REPLY}))
+    with seen(golden.RESTART, "Neovim", editor.version):
+        time.sleep(3.5)  # a server that ends at once is not started again
+        before = until(lambda: server_process(home))
+        os.kill(before, signal.SIGKILL)
+        editor.terminal.shows("signal 9")
+        editor.press("Enter")
+        until(lambda: server_process(home) not in (0, before))
+        editor.press("7", "G")
+        editor.command("Starchat fix")
+        holds(editor, FIXED)
+
+
+def test_a_model_that_is_still_loading_is_waited_for(
+    neovim: Callable[..., Neovim], scripted: Callable[..., str], seen: Seen
+) -> None:
+    editor = neovim(scripted({"reply": REPLY}, load_ms=6000))
+    with seen(golden.LOADING, "Neovim", editor.version):
+        editor.press("7", "G")
+        editor.command("Starchat fix")
+        editor.terminal.shows("loading the model")
+        editor.until("return require('starchat').statusline():find('%d%%') ~= nil")
+        editor.press("j")  # nothing is blocked
+        holds(editor, FIXED)
+
+
+def test_ghost_text_is_shown_and_accepted(neovim: Callable[..., Neovim], scripted: Callable[..., str], seen: Seen) -> None:
+    editor = neovim(scripted({"match": "fim_middle", "reply": " gcd(a, b)"}, {"reply": "no"}))
+    with seen(golden.GHOST, "Neovim", editor.version):
+        editor.until("return require('starchat.status').model().state == 'ready'")
+        editor.press("G", "o")
+        editor.terminal.type("value =")
+        editor.until("return require('starchat.ghost').text() == ' gcd(a, b)'")
+        editor.terminal.shows("value = gcd(a, b)")
+        assert editor.text() == BUGGY + "value =\n"
+        editor.press("C-]")
+        editor.until("return require('starchat.ghost').text() == nil")
+        editor.press("BSpace")
+        editor.terminal.type("=")
+        editor.until("return require('starchat.ghost').text() == ' gcd(a, b)'")
+        editor.press("C-y")
+        holds(editor, BUGGY + "value = gcd(a, b)\n")

@@ -145,11 +145,9 @@ function M.on_exit(code, signal, id)
     status.reset()
     require("starchat.chat").on_exit(id)
     local lived = vim.uv.now() - (started[id] or 0)
-    if (code ~= 0 or signal ~= 0) and vim.lsp.is_enabled("starchat") and vim.v.exiting == vim.NIL then
-      M.tell(("The server ended (%s %d)."):format(signal ~= 0 and "signal" or "code", signal ~= 0 and signal or code), 2)
-      if lived > LIVED then
-        vim.lsp.enable("starchat", true)
-      end
+    local broke = code ~= 0 or signal ~= 0 -- which Neovim itself says
+    if broke and lived > LIVED and vim.lsp.is_enabled("starchat") and vim.v.exiting == vim.NIL then
+      vim.lsp.enable("starchat", true)
     end
   end)
 end
