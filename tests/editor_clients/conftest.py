@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -141,3 +142,11 @@ def scripted(home: Path) -> Callable[..., str]:
         return f"scripted:{path}"
 
     return write
+
+
+@pytest.fixture(scope="session")
+def real_model() -> str:
+    """The name of a small model, which lies on the disk."""
+    pull = [Path(sys.executable).with_name("assistant"), "models", "pull", REAL_MODEL, "-y"]
+    subprocess.run(pull, check=True, timeout=280, capture_output=True)
+    return REAL_MODEL

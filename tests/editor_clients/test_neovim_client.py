@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.editor_clients import golden_paths as golden
-from tests.editor_clients.conftest import CLIENTS
+from tests.editor_clients.conftest import CLIENTS, REAL_MODEL
 from tests.editor_clients.neovim_at_terminal import Neovim
+from tests.editor_clients.real_fix import SUMS, check_fix
 from tests.editor_clients.terminal import until
 from tests.server.buffer import BUGGY, FIXED, REPLY, engine_is_idle
 
@@ -25,6 +26,7 @@ vim.o.statusline = "%f %= %{{v:lua.require'starchat'.statusline()}}"
 vim.o.swapfile = false
 require("starchat").setup({{ settings = {{ model = "MODEL" }}, keys = {{ accept = "<C-y>" }} }})
 """
+OUTCOME = "outcome = nil; require('starchat').run('fix', {done = function(o) outcome = o end})"
 NUMBERS = " ".join(map(str, range(500)))
 
 
@@ -210,3 +212,28 @@ def test_ghost_text_is_shown_and_accepted(neovim: Callable[..., Neovim], scripte
         editor.until("return require('starchat.ghost').text() == ' gcd(a, b)'")
         editor.press("C-y")
         holds(editor, BUGGY + "value = gcd(a, b)\n")
+
+
+def test_code_is_translated_to_a_new_file(
+    neovim: Callable[..., Neovim], scripted: Callable[..., str], seen: Seen, home: Path
+) -> None:
+    go = "package numbers\n\nfunc Gcd(a, b int) int {\n\tif b == 0 {\n\t\treturn a\n\t}\n\treturn Gcd(b, a%b)\n}\n"
+    editor = neovim(scripted({"match": "Go", "reply": f"```go\n{go}```\n"}, {"reply": "no"}))
+    with seen(golden.TRANSLATE, "Neovim", editor.version):
+        editor.command("%Starchat translate Go")
+        made = editor.until("""
+            for _, b in ipairs(vim.api.nvim_list_bufs()) do
+              local all = table.concat(vim.api.nvim_buf_get_lines(b, 0, -1, false), "\\n")
+              if vim.api.nvim_buf_get_name(b):find("%.go$") and all:find("Gcd") then return vim.api.nvim_buf_get_name(b) end
+            end""")
+        assert Path(made).parent == home / "work"
+        assert editor.text() == BUGGY
+
+
+def test_a_real_model_fixes_a_bug(neovim: Callable[..., Neovim], real_model: str, seen: Seen, home: Path) -> None:
+    editor = neovim(real_model, text=SUMS)
+    with seen(golden.FIX, "Neovim", editor.version, REAL_MODEL):
+        editor.press("8", "G")
+        editor.lua(OUTCOME)
+        outcome = editor.until("return outcome", 240)
+        check_fix(outcome["outcome"], editor.text())

@@ -14,7 +14,7 @@ local M = {}
 local chats = {} ---@type starchat.Chat[]
 local numbers = 0
 
-local attach, begin, chat_of, ended, known, new
+local attach, begin, chat_of, ended, known, new, too_long
 
 --- Open the latest chat, or a new one; `range` goes with the message, and `text` is sent.
 ---@param about { new?: boolean, range?: integer[], text?: string }
@@ -83,9 +83,9 @@ function M.send(chat)
   end
   client.with(chat.view.buffer, function(server)
     transcript.seal(chat.view)
-    known(chat, server, function()
-      begin(chat, server, text)
-    end)
+    local params = { text = text, context = chat.context }
+    chat.context = {}
+    known(chat, server, function() begin(chat, server, params) end)
   end)
 end
 
@@ -109,6 +109,8 @@ function M.on_progress(params)
   elseif params.value.kind == "delta" then
     transcript.note(chat.view)
     transcript.append(chat.view, params.value.text)
+  elseif params.value.kind == "note" then
+    client.tell(params.value.message)
   else
     transcript.note(chat.view, params.value.message)
   end
@@ -143,18 +145,30 @@ function known(chat, server, go_on)
   end)
 end
 
-function begin(chat, server, text)
+function begin(chat, server, params)
   numbers = numbers + 1
-  local token = "starchat.chat-" .. numbers
-  local params = { chat = chat.id, text = text, context = chat.context, token = token }
-  chat.context = {}
-  chat.turn = { client = server, token = token }
+  params = vim.tbl_extend("force", params, { chat = chat.id, token = "starchat.chat-" .. numbers })
+  chat.turn = { client = server, token = params.token }
   local _, request = server:request("starchat/chat/turn", params, function(err)
-    if chat.turn and chat.turn.token == token then
-      ended(chat, err and err.message)
+    if not chat.turn or chat.turn.token ~= params.token then
+      return
+    elseif err and vim.tbl_get(err, "data", "code") == "chat_full" and not params.shorten then
+      return too_long(chat, server, params, err.message)
     end
+    ended(chat, err and err.message)
   end)
   chat.turn.request = request
+end
+
+--- The chat has outgrown the model's window: the user says whether its beginning may be left out.
+function too_long(chat, server, params, why)
+  vim.ui.select({ "Leave the oldest messages out", "Stop" }, { prompt = why }, function(_, choice)
+    if choice == 1 then
+      begin(chat, server, vim.tbl_extend("force", params, { shorten = true }))
+    else
+      ended(chat, why)
+    end
+  end)
 end
 
 function ended(chat, note)
