@@ -10,7 +10,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PATIENCE = 20.0
+PATIENCE = 90.0
 """Seconds that anything may take on a machine that is busy with other work."""
 
 

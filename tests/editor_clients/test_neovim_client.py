@@ -227,7 +227,8 @@ def test_code_is_translated_to_a_new_file(
               if vim.api.nvim_buf_get_name(b):find("%.go$") and all:find("Gcd") then return vim.api.nvim_buf_get_name(b) end
             end""")
         assert Path(made).parent == home / "work"
-        assert editor.text() == BUGGY
+        editor.command("buffer numbers.py")
+        holds(editor, BUGGY)
 
 
 def test_a_real_model_fixes_a_bug(neovim: Callable[..., Neovim], real_model: str, seen: Seen, home: Path) -> None:
