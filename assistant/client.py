@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
@@ -100,6 +101,27 @@ class ModelClient:
             HostError: it cannot be reached, or has none.
         """
         return await self._json("GET", "/health?hold" if hold else "/health", None, refuse=False)
+
+    async def serve(self, host: str, port: int, digests: Sequence[str]) -> AsyncIterator[Mapping[str, Any]]:
+        """Have the host serve other programs at a TCP address for as long as this iterator is open; see `assistant.wire`.
+
+        Raises:
+            UsageError: the address is taken, or not to be had.
+            HostError: the host cannot be reached.
+            HostCrashed: it died.
+        """
+        body = {"host": host, "port": port, "tokens_sha256": list(digests)}
+        decoder = EventDecoder()
+        try:
+            async with self._http.stream("POST", "/starchat/serve", json=body) as response:
+                if not response.is_success:
+                    raise from_answer(response.status_code, response.headers, await response.aread(), self._name)
+                async for chunk in response.aiter_raw():
+                    for event in decoder.decode(chunk):
+                        if isinstance(event, Event):
+                            yield json.loads(event.data)
+        except httpx2.TransportError as error:
+            raise self._broken(error) from error
 
     async def stop_host(self) -> None:
         """Ask the host to finish its work and end.

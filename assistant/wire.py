@@ -7,6 +7,9 @@ A final message of role `assistant` is continued.  Predicted text for an edit tr
 
 Beyond it:
 - `POST /starchat/stop` lets requests under way finish and then ends the host.
+- `POST /starchat/serve` (`{"host", "port", "tokens_sha256": […]}`) serves the API to other programs at a TCP address for
+  as long as its answer, an event stream, is open.  The first event is `{"host", "port", "model"}`; `{"ended": true}` says
+  that the host ends.
 - While a streamed request waits, the stream carries comments of the form `: starchat {"state": "loading", "progress": 0.4}` or
   `: starchat {"state": "queued", "ahead": 2}` or `: starchat {"state": "reading"}`, which clients of the OpenAI API pass over.
 - Errors, before or inside a stream, are `{"error": {"message", "remedy", "type", "code"}}`, with a code of `assistant.errors`.

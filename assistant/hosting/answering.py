@@ -28,6 +28,12 @@ REPLY_TOKENS = 4096
 """Tokens of a reply whose request names no limit, as far as the window holds them."""
 
 
+_PLAUSIBLE = 8
+"""Characters for each token of the window, beyond which a prompt is looked at in slices before it is encoded."""
+
+_SLICE = 65_536
+
+
 @dataclass(frozen=True, slots=True)
 class Wait:
     """What a request waits for: the model (`progress` from 0 to 1), its turn (`ahead`), the prompt being read, or a token."""
@@ -130,6 +136,7 @@ def _prepare(loaded: Loaded, call: Call) -> tuple[EngineRequest, tuple[str, ...]
 
 
 def _encode(loaded: Loaded, source: Source) -> Encoded:
+    _refuse_the_absurd(loaded, source)
     tokenizer = loaded.engine.tokenizer
     if isinstance(source, Conversation):
         return encode(loaded.template, source, tokenizer)
@@ -155,3 +162,28 @@ def _note(call: Call, end: str, finish: Finish | None, seconds: float) -> None:
         usage and usage.cached,
         seconds,
     )
+
+
+def _refuse_the_absurd(loaded: Loaded, source: Source) -> None:
+    """Megabytes are refused by their first slices: encoding all of them would hold up everybody, and take their memory."""
+    window = loaded.engine.info.context_length
+    texts = _texts(source)
+    if sum(map(len, texts)) <= _PLAUSIBLE * window:
+        return
+    tokens = 0
+    for text in texts:
+        for start in range(0, len(text), _SLICE):
+            tokens += len(loaded.engine.tokenizer.encode(text[start : start + _SLICE]))
+            if tokens > 2 * window:  # a cut makes a few tokens more, and never twice as many
+                raise ContextOverflow(
+                    f"The prompt has more than {tokens:,} tokens, and the model's window holds {window:,}.",
+                    "Send less text, or choose a model with a longer window.",
+                )
+
+
+def _texts(source: Source) -> tuple[str, ...]:
+    if isinstance(source, Conversation):
+        return tuple(message.content for message in source.messages)
+    if isinstance(source, Fill):
+        return source.prefix, source.suffix
+    return (source,) if isinstance(source, str) else ()

@@ -1,9 +1,10 @@
-"""The host's routes: the OpenAI API, `/tokenize`, `/health` and `/starchat/stop` (see `assistant.wire`)."""
+"""The host's routes: the OpenAI API, `/tokenize`, `/health`, and for our own programs `/starchat/…` (see `assistant.wire`)."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,11 +16,13 @@ from starlette.types import ASGIApp
 
 from assistant.conversation import from_openai
 from assistant.errors import AssistantError, UsageError
-from assistant.hosting import chat
+from assistant.hosting import chat, doors
 from assistant.hosting.answering import count
+from assistant.hosting.doors import parse_door
 from assistant.hosting.events import EventStream, body_of, refusal, unless_disconnected
 from assistant.hosting.gate import Gate
 from assistant.hosting.model_host import ModelHost
+from assistant.hosting.public_gate import OWNER, PublicGate
 from assistant.hosting.requests import Call, parse_chat, parse_completion, parse_json, parse_prompt
 
 BODY_LIMIT = 8 * 2**20
@@ -32,26 +35,33 @@ Handler = Callable[[ModelHost, Request], Awaitable[Response]]
 
 def make_app(host: ModelHost) -> ASGIApp:
     """The application, behind the gate that lets only the user's own programs in."""
-    routes = [
+    own = [
+        Route("/starchat/stop", _bound(host, stop), methods=["POST"]),
+        Route("/starchat/serve", _bound(host, serve), methods=["POST"]),
+    ]
+    return Gate(Starlette(routes=[*_api(host), *own]), host.record)
+
+
+def _api(host: ModelHost) -> list[Route]:
+    """What other programs may ask as well."""
+    return [
         Route("/v1/chat/completions", _bound(host, chats), methods=["POST"]),
         Route("/v1/completions", _bound(host, completions), methods=["POST"]),
         Route("/v1/models", _bound(host, models), methods=["GET"]),
         Route("/tokenize", _bound(host, tokenize), methods=["POST"]),
         Route("/health", _bound(host, health), methods=["GET"]),
-        Route("/starchat/stop", _bound(host, stop), methods=["POST"]),
     ]
-    return Gate(Starlette(routes=routes), host.record)
 
 
 async def chats(host: ModelHost, request: Request) -> Response:
     """`POST /v1/chat/completions`."""
-    call = parse_chat(await _json(request), request.headers)
+    call = _owned(parse_chat(await _json(request), request.headers), request)
     return _answered(host, call, "chat")
 
 
 async def completions(host: ModelHost, request: Request) -> Response:
     """`POST /v1/completions`; with `suffix`, fill in the middle."""
-    call = parse_completion(await _json(request), request.headers)
+    call = _owned(parse_completion(await _json(request), request.headers), request)
     return _answered(host, call, "text")
 
 
@@ -76,7 +86,7 @@ async def tokenize(host: ModelHost, request: Request) -> Response:
 
 async def health(host: ModelHost, request: Request) -> Response:
     """`GET /health`: 200 when the model is ready, else 503; the body is the same.  With `?hold` a request is announced."""
-    if "hold" in request.query_params:
+    if "hold" in request.query_params and OWNER not in request.scope:
         host.last_work = time.monotonic()
     return JSONResponse(host.health(), 200 if host.status == "ok" else 503)
 
@@ -85,6 +95,20 @@ async def stop(host: ModelHost, _request: Request) -> Response:
     """`POST /starchat/stop`: finish what is under way, take nothing new, then end."""
     host.drain()
     return JSONResponse(host.health())
+
+
+async def serve(host: ModelHost, request: Request) -> Response:
+    """`POST /starchat/serve`: serve other programs at a TCP address for as long as the answer's stream is open."""
+    door = parse_door(await _json(request))
+    return EventStream(doors.events(host, door, partial(PublicGate, Starlette(routes=_api(host)))))
+
+
+def _owned(call: Call, request: Request) -> Call:
+    """The call with its owner, where it came through a door: one client whatever it says, and the user's own work first."""
+    owner = request.scope.get(OWNER)
+    if owner is None:
+        return call
+    return replace(call, owner=owner, client=f"door:{owner}", urgency="chat" if call.urgency == "chat" else "edit")
 
 
 class Whole(Response):

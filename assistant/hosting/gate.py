@@ -35,14 +35,15 @@ class Gate:
 
     def _refused(self, method: str, headers: Headers) -> JSONResponse | None:
         if self._bearer and not hmac.compare_digest(headers.get("authorization", "").encode(), self._bearer.encode()):
-            return _answer(401, "unauthorized", "The token is missing or wrong.")
+            return answer(401, "unauthorized", "The token is missing or wrong.")
         if "origin" in headers or (self._hosts is not None and headers.get("host") not in self._hosts):
-            return _answer(403, "forbidden", "Only programs on this machine may ask.")
+            return answer(403, "forbidden", "Only programs on this machine may ask.")
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if method == "POST" and kind != "application/json":
-            return _answer(415, "unsupported_media_type", "Send JSON, with content-type application/json.")
+            return answer(415, "unsupported_media_type", "Send JSON, with content-type application/json.")
         return None
 
 
-def _answer(status: int, code: str, message: str) -> JSONResponse:
+def answer(status: int, code: str, message: str) -> JSONResponse:
+    """The answer to a request that is turned away."""
     return JSONResponse({"error": {"message": message, "remedy": "", "type": "Refused", "code": code}}, status)

@@ -48,6 +48,8 @@ class ModelHost:
         self.draining = False
         self.last_work = time.monotonic()
         self.ended = asyncio.Event()
+        self.doors: list[str] = []
+        self.closing: set[asyncio.Future[None]] = set()
         self._loaded: asyncio.Future[Loaded] = asyncio.get_running_loop().create_future()
 
     @property
@@ -127,6 +129,7 @@ class ModelHost:
             "idle_s": 0.0 if self.scheduler.active else round(time.monotonic() - self.last_work, 1),
             "memory_bytes": resident_bytes(),
             "tasks": len(asyncio.all_tasks()),
+            "serves": list(self.doors),
         }
         return body | ({"error": error_body(self.error)} if self.error else {})
 

@@ -6,17 +6,14 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
-
-import uvicorn
 
 from assistant import address
 from assistant.hosting.app import make_app
-from assistant.hosting.listening import BACKLOG, listen
+from assistant.hosting.listening import listen
 from assistant.hosting.model_host import ModelHost
-from assistant.hosting.patience import ImpatientProtocol
+from assistant.hosting.web import Server, configuration
 from assistant.models.spec import ModelSpec
 
 log = logging.getLogger("assistant.hosting")
@@ -35,7 +32,7 @@ async def serve(spec: ModelSpec, idle_seconds: float) -> None:
     listener, record = listen(spec)
     host = ModelHost(spec, record)
     host.load()
-    server = _Server(_configuration(host))
+    server = Server(configuration(make_app(host)))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     _end_on_signals(host)
     address.write(record)
@@ -46,32 +43,9 @@ async def serve(spec: ModelSpec, idle_seconds: float) -> None:
     address.remove(record)
     host.drain()
     server.should_exit = True
-    await asyncio.wait((serving,), timeout=_ENDING)
+    await asyncio.wait((serving, *host.closing), timeout=_ENDING)
     await host.close(_CLOSING)
     log.info("ended uptime=%.0f", time.time() - record.started)
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn without its signal handlers: a signal first stops the engine, so that clients still hear of it."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _configuration(host: ModelHost) -> uvicorn.Config:
-    return uvicorn.Config(
-        make_app(host),
-        http=ImpatientProtocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=60,
-        timeout_graceful_shutdown=1,
-    )
 
 
 def _end_on_signals(host: ModelHost) -> None:
@@ -94,7 +68,7 @@ async def _watch(host: ModelHost, idle_seconds: float) -> None:
             return
         if host.draining and not busy:
             return
-        if busy or host.status == "loading":
+        if busy or host.doors or host.status == "loading":
             host.last_work = time.monotonic()
         elif idle_seconds and time.monotonic() - host.last_work >= idle_seconds:
             log.info("idle")
