@@ -8,10 +8,10 @@ from typing import Any
 
 from lsprotocol import types
 
-from assistant.commands import Command
+from assistant.commands import COMMANDS, Command
 from assistant.document import MAX_BYTES
 from assistant.languages import Language, language_named, language_of_fence
-from server.capabilities import PREFIX, Client, carried_out
+from server.capabilities import PREFIX, Client
 from server.documents import OpenDocument
 from server.errands import Argument, instruction, problem_text
 
@@ -36,7 +36,7 @@ def actions(
         return []
     return [
         _as_action(choice, refusal, client)
-        for row in carried_out()
+        for row in COMMANDS
         for choice in _fitting(row, document, params, targets)
         if _wanted(choice.kind, params.context.only) and not (automatic and not choice.kind.startswith("quickfix"))
     ]
@@ -53,7 +53,9 @@ class _Choice:
 
 
 def _fitting(row: Command, document: OpenDocument, params: types.CodeActionParams, targets: Sequence[str]) -> Iterator[_Choice]:
-    """The lines of the menu that a command has here."""
+    """The lines of the menu that a command has here; none where it is not about code."""
+    if row.makes == "message":
+        return
     selection, diagnostics = params.range, params.context.diagnostics
     if diagnostics and row.effect == "edit" and row.takes("problems") and not row.takes("question"):
         told = tuple(problem_text(each) for each in diagnostics)

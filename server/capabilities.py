@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assistant.commands import COMMANDS, Command
+from assistant.commands import COMMANDS
 from server.positions import Encoding, choose
 
 PREFIX = "starchat."
@@ -85,12 +85,7 @@ def offered(client: Client) -> dict[str, Any]:
 
 def commands() -> list[str]:
     """Everything that `workspace/executeCommand` takes."""
-    return [PREFIX + name for name in (*(row.name for row in carried_out()), *OWN_COMMANDS)]
-
-
-def carried_out() -> tuple[Command, ...]:
-    """The rows of the table that can be carried out here: all but commit messages, for which no diff is read yet."""
-    return tuple(row for row in COMMANDS if not row.takes("diff"))
+    return [PREFIX + name for name in (*(row.name for row in COMMANDS), *OWN_COMMANDS)]
 
 
 def _at(value: object, path: str) -> Any:  # noqa: ANN401 - whatever the client sent

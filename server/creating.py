@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from lsprotocol import types
 
+from assistant.document import create as write_new
 from assistant.errors import EditConflict, InputError, NoEdit, StorageError
 from server.applying import asked
 from server.files import inside, path_of
@@ -51,7 +52,7 @@ async def create(session: Session, file: NewFile) -> str:
     """Make the file and show it; returns a sentence that says so.
 
     Raises:
-        NoEdit: the editor would not make it.
+        NoEdit: the editor would not make it, or something lies there by now.
         StorageError: it cannot be written.
     """
     if session.client.creates:
@@ -60,7 +61,7 @@ async def create(session: Session, file: NewFile) -> str:
             why = f": {result.failure_reason}" if result.failure_reason else "."
             raise NoEdit(f"The editor did not make the file{why}", "The answer is kept.", file.text)
     else:
-        _write(file)
+        write_new(file.path, file.text)
     session.done.append(file)
     if session.client.shows_documents:
         shown = types.ShowDocumentParams(file.uri, external=False, take_focus=True)
@@ -116,20 +117,6 @@ def _request(session: Session, file: NewFile) -> types.ApplyWorkspaceEditParams:
         note = types.ChangeAnnotation(label, confirm, "Written by a language model.")
         edit.change_annotations = {annotated: note}
     return types.ApplyWorkspaceEditParams(edit, label=f"StarChat: {file.title}")
-
-
-def _write(file: NewFile) -> None:
-    """All of the file or nothing, and never over another."""
-    try:
-        handle = os.open(file.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
-    except OSError as error:
-        raise StorageError(f"{file.path} cannot be made: {error.strerror}.", "Check the folder, and ask again.") from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as written:
-            written.write(file.text)
-    except (OSError, UnicodeEncodeError) as error:
-        file.path.unlink(missing_ok=True)
-        raise StorageError(f"{file.path} cannot be written: {error}.", "Nothing was left there.") from error
 
 
 def _holds(file: NewFile, *, allow_empty: bool) -> bool:

@@ -8,18 +8,22 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
+from lsprotocol import types
+
 from assistant.answer import Answer, Note
 from assistant.client import Delta, Waiting
 from assistant.commands import Effect
+from assistant.errors import InputError
 from assistant.languages import language_named
+from assistant.staged import staged
 from assistant.turn import Turn, take
 from server import answers
 from server.applying import Proposal, apply
 from server.creating import create, place_for
 from server.errands import Errand
-from server.files import excerpt, lines_of, source
+from server.files import excerpt, lines_of, path_of, source
 from server.jobs import Job, Outcome
-from server.model import connected, waiting_text
+from server.model import connected, in_thread, waiting_text
 from server.progress import Progress
 from server.session import Session
 
@@ -27,9 +31,9 @@ _STREAM_SECONDS = 0.25
 
 
 async def _answered(session: Session, job: Job, errand: Errand, progress: Progress) -> Outcome:
-    answer = await _taken(session, job, _turn(session, errand), progress)
-    uri = answers.keep(session, job.id, answer.text)
-    return Outcome(job.id, "answered", "Answered.", answer.text, uri)
+    turn = await _with_diff(session, errand) if errand.command.makes == "message" else _turn(session, errand)
+    text = _said(turn, await _taken(session, job, turn, progress))
+    return Outcome(job.id, "answered", "Answered.", text, answers.keep(session, job.id, text))
 
 
 async def _edited(session: Session, job: Job, errand: Errand, progress: Progress) -> Outcome:
@@ -68,6 +72,23 @@ def _turn(session: Session, errand: Errand) -> Turn:
     return replace(turn, attachments=(excerpt(session, about.uri, about.range),) if about.uri else ())
 
 
+async def _with_diff(session: Session, errand: Errand) -> Turn:
+    """A turn about what is staged in git, where the document lies, else in the workspace's first folder."""
+    uris = [errand.argument.uri.rpartition("/")[0], *session.folders]
+    folder = next((path for uri in uris if (path := path_of(uri)) is not None and path.is_dir()), None)
+    if folder is None:
+        raise InputError("There is no folder in which to look for staged changes.", "Open a folder of the repository.")
+    what = await in_thread(lambda: staged(folder))
+    for sentence in what.left_out:
+        session.tell(sentence, types.MessageType.Info)
+    return Turn(errand.command, piped=what.diff)
+
+
+def _said(turn: Turn, answer: Answer) -> str:
+    """What a user is to read: a message in its form, else the whole reply."""
+    return answer.code if turn.command.makes == "message" and answer.code else answer.text
+
+
 async def _taken(session: Session, job: Job, turn: Turn, progress: Progress) -> Answer:
     """Take the turn; an answer is shown as it grows where the client has documents that can grow."""
     grows = turn.command.effect == "answer" and session.client.virtual_documents
@@ -85,7 +106,7 @@ async def _taken(session: Session, job: Job, turn: Turn, progress: Progress) -> 
                     progress.report(f"writing … {len(text):,} characters")
                 case Answer():
                     if turn.command.effect == "answer" and not shown:
-                        session.in_background(answers.show(session, answers.keep(session, job.id, event.text)))
+                        session.in_background(answers.show(session, answers.keep(session, job.id, _said(turn, event))))
                     return event
             if grows and text and time.monotonic() - at > _STREAM_SECONDS:
                 at, uri = time.monotonic(), answers.keep(session, job.id, text)

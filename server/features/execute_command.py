@@ -6,8 +6,9 @@ from typing import Any
 
 from lsprotocol import types
 
+from assistant.commands import COMMANDS
 from server import failures
-from server.capabilities import PREFIX, carried_out
+from server.capabilities import PREFIX
 from server.errands import Errand, argument_of, check
 from server.failures import Refused
 from server.session import Session
@@ -20,7 +21,7 @@ async def execute_command(session: Session, params: types.ExecuteCommandParams) 
     name = params.command.removeprefix(PREFIX)
     if name in verbs.VERBS:
         return await verbs.VERBS[name](session, params.arguments)
-    row = next((row for row in carried_out() if PREFIX + row.name == params.command), None)
+    row = next((row for row in COMMANDS if PREFIX + row.name == params.command), None)
     if row is None:
         raise Refused(failures.INVALID_PARAMS, f"There is no command {params.command[:100]!r}.")
     errand = check(Errand(row, argument_of(params.arguments)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -378,3 +379,29 @@ def test_again_is_about_the_same_lines(editor: Editor, script: Callable[..., str
     buffer.type("import os\nimport sys\n" + buffer.text)
     assert run(editor, "retry")["outcome"] == "applied"
     assert buffer.text == "import os\nimport sys\n" + FIXED
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_commit_message_for_what_is_staged(editor: Editor, script: Callable[..., str], tmp_path: Path, name: str) -> None:
+    capabilities, _ = CLIENTS[name]
+    message = "fix: return the sum\n\nadd() subtracted."
+    model = script({"match": "return a \\+ b", "reply": f"Here it is:\n```\n{message}\n```\n"}, {"reply": "no"})
+    begin(editor, capabilities, model)
+    path = tmp_path / "repository" / "add.py"
+    path.parent.mkdir()
+    argument = {"uri": path.as_uri()}
+    git = ["git", "-C", str(path.parent), "-c", "user.name=a", "-c", "user.email=a@b"]
+    assert "repository" in run(editor, "commit", argument)["reason"]
+    editor.heard.clear()
+    subprocess.run([*git, "init", "-q"], check=True)
+    path.write_text("def add(a, b):\n    return a + b\n")
+    assert "Nothing is staged" in run(editor, "commit", argument)["reason"]
+    editor.heard.clear()
+    subprocess.run([*git, "add", "."], check=True)
+    result = run(editor, "commit", argument)
+    if "text" in result:
+        assert (result["outcome"], result["text"]) == ("answered", f"{message}\n")
+    else:
+        assert Path(result["reason"].removeprefix("The answer is in ")).read_text() == f"{message}\n"
+    kinds = [each["kind"] for each in code_actions(editor, Buffer(editor, path, BUGGY, "utf-16").uri)]
+    assert not any("commit" in kind for kind in kinds)
