@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -36,11 +37,15 @@ class TokenCount:
 
 
 class ModelClient:
-    """A model that can be asked.  Close it when done; one client may stream several replies at once."""
+    """A model that can be asked.  Close it when done; one client may stream several replies at once.
+
+    caller: for whom it asks; at a local host, requests of one caller take turns with those of others.
+    """
 
     def __init__(self, http: httpx2.AsyncClient, profile: EndpointProfile) -> None:
         self._http = http
         self.profile = profile
+        self.caller = f"process {os.getpid()}"
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[Waiting | Delta | Done]:
         """The reply as it comes; the last item is a `Done`.  Closing the iterator stops the model at once.
@@ -141,7 +146,7 @@ class ModelClient:
 
     async def _json(self, method: str, path: str, body: object, *, refuse: bool = True) -> Mapping[str, Any]:
         try:
-            response = await self._http.request(method, path, json=body)
+            response = await self._http.request(method, path, json=body, headers=self._introduced())
             if refuse and not response.is_success:
                 raise from_answer(response.status_code, response.headers, response.content, self._name)
             return cast(Mapping[str, Any], response.json())
@@ -153,7 +158,7 @@ class ModelClient:
     async def _events(self, request: ChatRequest, conversation: Conversation) -> AsyncIterator[Event | Comment]:
         decoder = EventDecoder()
         body = {**body_of(request, conversation, self.profile), **extras(self.profile, conversation)}
-        headers = {CLIENT_HEADER: request.client, URGENCY_HEADER: request.urgency} if not self.profile.host else {}
+        headers = self._introduced(request.client) | {URGENCY_HEADER: request.urgency} if not self.profile.host else {}
         try:
             async with self._http.stream("POST", "/v1/chat/completions", json=body, headers=headers) as response:
                 if not response.is_success:
@@ -163,6 +168,10 @@ class ModelClient:
                         yield event
         except httpx2.TransportError as error:
             raise self._broken(error) from error
+
+    def _introduced(self, caller: str = "") -> dict[str, str]:
+        """Who asks, which is nobody's business but a host's of our own."""
+        return {} if self.profile.host else {CLIENT_HEADER: caller or self.caller}
 
     def _cut_off(self) -> HostError:
         return HostError(f"{self._name} broke off its reply.", "Send the request again.") if self.profile.host else crashed()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -11,12 +12,12 @@ from typing import Any
 from lsprotocol import types
 
 from assistant.answer import Answer, Note
-from assistant.client import Delta, Waiting
+from assistant.client import Delta, ModelClient, Waiting
 from assistant.commands import Effect
-from assistant.errors import InputError
+from assistant.errors import HostBusy, InputError
 from assistant.languages import language_named
 from assistant.staged import staged
-from assistant.turn import Turn, take
+from assistant.turn import Event, Turn, take
 from server import answers
 from server.applying import Proposal, apply
 from server.creating import create, place_for
@@ -26,6 +27,9 @@ from server.jobs import Job, Outcome
 from server.model import connected, in_thread, waiting_text
 from server.progress import Progress
 from server.session import Session
+
+BUSY_SECONDS = 0.5
+"""How long to leave a host of ours alone whose queue is full, at most."""
 
 _STREAM_SECONDS = 0.25
 
@@ -84,6 +88,20 @@ async def _with_diff(session: Session, errand: Errand) -> Turn:
     return Turn(errand.command, piped=what.diff)
 
 
+async def _patiently(turn: Turn, client: ModelClient) -> AsyncGenerator[Event]:
+    """Take the turn; where too many wait for the model already, try again until the user stops it."""
+    while True:
+        try:
+            async with aclosing(take(turn, client)) as events:
+                async for event in events:
+                    yield event
+        except HostBusy as busy:
+            yield Waiting("queued", note="many wait for the model; trying again …")
+            await asyncio.sleep(min(busy.retry_after, BUSY_SECONDS) if not client.profile.host else busy.retry_after)
+        else:
+            return
+
+
 def _said(turn: Turn, answer: Answer) -> str:
     """What a user is to read: a message in its form, else the whole reply."""
     return answer.code if turn.command.makes == "message" and answer.code else answer.text
@@ -93,7 +111,7 @@ async def _taken(session: Session, job: Job, turn: Turn, progress: Progress) -> 
     """Take the turn; an answer is shown as it grows where the client has documents that can grow."""
     grows = turn.command.effect == "answer" and session.client.virtual_documents
     text, shown, at = "", False, time.monotonic()
-    async with connected(session, progress.report) as client, aclosing(take(turn, client)) as events:
+    async with connected(session, progress.report) as client, aclosing(_patiently(turn, client)) as events:
         async for event in events:
             job.queued = isinstance(event, Waiting) and event.state == "queued"
             match event:

@@ -39,6 +39,7 @@ async def connected(session: Session, tell: Tell) -> AsyncIterator[ModelClient]:
     except AssistantError as error:
         session.now("failed", reason=str(error))
         raise
+    client.caller = session.name
     try:
         session.now("ready", client.profile.name, remote=client.profile.host if client.profile.remote else None)
         yield client

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
@@ -29,12 +31,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_numbers = count(1)
+
 
 @dataclass(slots=True)
 class Session:
     """One connected editor.
 
-    editor: the way to send to it.
+    editor: the way to send to it.  name: what the model host knows it by, so that editors take turns there.
     client: what it can do, known from `initialize` on.
     folders: the URIs of its workspace folders.  owned: whether the process lives for this editor alone.
     jobs: what is being done for it, by the job's id.  last: the errand that was begun last, and the text then.
@@ -47,6 +51,7 @@ class Session:
     """
 
     editor: LanguageServer
+    name: str = field(default_factory=lambda: f"editor {os.getpid()}-{next(_numbers)}")
     client: Client = field(default_factory=Client)
     options: Options = field(default_factory=Options)
     documents: Documents = field(default_factory=Documents)

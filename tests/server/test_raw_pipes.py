@@ -6,11 +6,12 @@ import json
 import os
 import random
 import subprocess
-import time
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
+from tests.scale import rounds
 from tests.server.editor_at_pipes import Editor
 
 
@@ -88,25 +89,34 @@ def test_junk_between_frames_is_passed_over(shared: Editor, junk: bytes) -> None
 def test_every_request_gets_exactly_one_reply(shared: Editor) -> None:
     chance = random.Random(7)
     shared.replies.queue.clear()
-    asked: dict[str, int] = {}
+    shared._early.clear()
+    left = rounds(50_000)
+    while left > 0:
+        left -= 1000
+        asked = _burst(shared, chance)
+        got = Counter(shared.replies.get(timeout=20)["id"] for _ in range(sum(asked.values())))
+        assert got == asked
+    ping(shared)
+    assert shared.replies.empty()
+
+
+def _burst(editor: Editor, chance: random.Random) -> Counter[str]:
+    """Requests, cancels and ids that are in use, a thousand at once; how often each id was asked."""
+    asked: Counter[str] = Counter()
+    methods = ["starchat/ping", "no/such", "textDocument/codeAction", "starchat/status", "workspace/executeCommand"]
+    inline = {"textDocument": {"uri": "file:///x.py"}, "position": {"line": 0, "character": 0}, "context": {"triggerKind": 1}}
     for _ in range(1000):
         number = f"r{chance.randrange(400)}"
-        kind = chance.random()
-        if kind < 0.2:
-            shared.notify("$/cancelRequest", {"id": number})
+        if chance.random() < 0.2:
+            editor.notify("$/cancelRequest", {"id": number})
             continue
-        asked[number] = asked.get(number, 0) + 1
-        method = chance.choice(
-            ["starchat/ping", "no/such", "textDocument/codeAction", "starchat/status", "workspace/executeCommand"]
-        )
-        shared.send({"id": number, "method": method, "params": chance.choice([{}, None, [], {"command": "x"}])})
-    got: dict[str, int] = {}
-    for _ in range(sum(asked.values())):
-        number = shared.replies.get(timeout=10)["id"]
-        got[number] = got.get(number, 0) + 1
-    time.sleep(0.2)
-    assert shared.replies.empty()
-    assert got == asked
+        asked[number] += 1
+        if chance.random() < 0.3:
+            editor.send({"id": number, "method": "textDocument/inlineCompletion", "params": inline})
+        else:
+            params = chance.choice([{}, None, [], {"command": "x"}, {"command": "starchat.cancel"}])
+            editor.send({"id": number, "method": chance.choice(methods), "params": params})
+    return asked
 
 
 def test_a_duplicate_id_in_flight_is_refused(shared: Editor) -> None:
