@@ -116,11 +116,16 @@ async def say(session: Session, chat: Chat, said: Said, token: int | str | None)
         raise UsageError("This chat is still answering.", "Wait, or cancel that request.")
     stream = _Stream(session, token)
     chat.kept = chat.kept and resolve(session.options).history
+    task = asyncio.current_task()
+    if token is not None and task is not None:
+        session.turns[token] = task
     try:
         async with connected(session, stream.tell) as client:
             replied = await _streamed(chat, said, client, stream)
     finally:
         stream.flush()
+        if token is not None:
+            session.turns.pop(token, None)
     usage = {"prompt": replied.usage.prompt, "completion": replied.usage.completion}
     answer = {"chat": chat.id, "text": replied.text, "finishReason": replied.finish_reason, "usage": usage}
     optional = {"leftOut": replied.left_out, "notes": stream.notes}

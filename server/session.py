@@ -45,6 +45,7 @@ class Session:
     done: what was done, the latest last: each edit as the proposal that takes it back, and new files.
     answers: what the model said, by the job's id.  chats: conversations, by their id.
     completions: what is remembered of inline completions.
+    turns: the requests at which chats are answering, by the token that they stream to.
     prepared: the model that lies ready, and the settings that asked for it; one at a time is prepared.
     told_hosts: machines of which the user knows that text goes there.
     complaints: sentences about its settings that can be shown only once it is ready.
@@ -62,6 +63,7 @@ class Session:
     done: list[Proposal | NewFile] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)
     chats: dict[str, Chat] = field(default_factory=dict)
+    turns: dict[int | str, asyncio.Task[Any]] = field(default_factory=dict)
     completions: Completions = field(default_factory=Completions)
     prepared: tuple[Settings, ModelSpec] | None = None
     preparing: asyncio.Lock = field(default_factory=asyncio.Lock)

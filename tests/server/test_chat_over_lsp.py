@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.server.editor_at_pipes import NEOVIM, Editor
 
 
@@ -54,13 +56,17 @@ def test_a_selection_goes_with_the_message(editor: Editor, script: Callable[...,
     assert editor.request("starchat/chat/turn", turn)["result"]["text"] == "seen"
 
 
-def test_cancelling_the_request_stops_the_model_and_keeps_what_came(editor: Editor, script: Callable[..., str]) -> None:
+@pytest.mark.parametrize("how", ["request", "progress"])
+def test_a_stopped_turn_stops_the_model_and_keeps_what_came(editor: Editor, script: Callable[..., str], how: str) -> None:
     chat = begin(editor, script({"reply": " ".join(map(str, range(2000))), "delay_ms": 10}))
     number = editor.begin("starchat/chat/turn", {"chat": chat, "text": "Go on", "token": "t"})
     editor.wait_for(lambda each: each.get("params", {}).get("value", {}).get("kind") == "delta")
     assert "answering" in editor.request("starchat/chat/turn", {"chat": chat, "text": "Again"})["error"]["message"]
     began = time.monotonic()
-    editor.notify("$/cancelRequest", {"id": number})
+    if how == "request":
+        editor.notify("$/cancelRequest", {"id": number})
+    else:
+        editor.notify("window/workDoneProgress/cancel", {"token": "t"})
     assert editor.reply(number, 5)["error"]["code"] == -32800
     assert time.monotonic() - began < 0.5
     messages = editor.request("starchat/chat/show", {"chat": chat})["result"]["messages"]
