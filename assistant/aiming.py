@@ -8,6 +8,7 @@ from pathlib import Path
 
 from assistant.document import Document
 from assistant.errors import AssistantError
+from assistant.ignore import reason_to_leave_out
 from assistant.reports import Place, Report
 from assistant.syntax import definitions, enclosing_definition
 
@@ -47,14 +48,16 @@ def sentences_for(report: Report, document: Document) -> tuple[str, ...]:
 
 
 def own_file(place: Place, folder: Path) -> Path | None:
-    """The file of this place, if it is one of `folder` and of no library."""
+    """The file of this place, if it is one of `folder` and of no library, no secret and not ignored."""
     try:
         path = (folder / place.file).resolve()
         inside = path.is_relative_to(folder.resolve()) and path.is_file()
     except (OSError, ValueError):
         return None
     foreign = inside and _FOREIGN.intersection(path.relative_to(folder.resolve()).parts)
-    return folder / path.relative_to(folder.resolve()) if inside and not foreign else None
+    if not inside or foreign or reason_to_leave_out(path):
+        return None
+    return folder / path.relative_to(folder.resolve())
 
 
 def is_tests(path: Path) -> bool:
@@ -88,6 +91,6 @@ def _under_test(tests: Path, names: tuple[str, ...], folder: Path) -> Path | Non
         for module in modules:
             for base in (tests.parent, folder, folder / "src"):
                 path = base / Path(*module.split(".")).with_suffix(".py")
-                if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
-                    return path
+                if (own := own_file(Place(str(path), 1), folder)) is not None:
+                    return own
     return None

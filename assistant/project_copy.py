@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 
 from assistant.errors import InputError, StorageError
+from assistant.ignore import is_secret
 
 MOST_FILES = 20_000
 MOST_BYTES = 512 * 1024**2
@@ -34,20 +34,6 @@ LINKED = frozenset({".venv", "venv", "node_modules", ".tox", ".nox", "site-packa
 
 LEFT_OUT = frozenset(
     {".git", ".hg", ".svn", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ssh"}
-)
-SECRET = (
-    ".env",
-    ".env.*",
-    "*.pem",
-    "*.key",
-    "id_rsa*",
-    "id_ed25519*",
-    "id_ecdsa*",
-    "*.p12",
-    "*.pfx",
-    ".netrc",
-    ".npmrc",
-    ".pypirc",
 )
 
 
@@ -121,7 +107,7 @@ def _entries(folder: Path, target: Path) -> Iterator[tuple[os.DirEntry[str], Pat
         source, place = pending.pop()
         with os.scandir(source) as entries:
             for entry in entries:
-                if entry.name in LEFT_OUT or _is_secret(entry.name) or not _is_plain(entry):
+                if entry.name in LEFT_OUT or is_secret(Path(entry.path)) or not _is_plain(entry):
                     continue
                 yield entry, place / entry.name
                 if entry.is_dir(follow_symlinks=False) and entry.name not in LINKED:
@@ -131,10 +117,6 @@ def _entries(folder: Path, target: Path) -> Iterator[tuple[os.DirEntry[str], Pat
 def _is_plain(entry: os.DirEntry[str]) -> bool:
     """Whether it is a file, a folder or a link: sockets, pipes and devices stay where they are."""
     return entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False) or entry.is_symlink()
-
-
-def _is_secret(name: str) -> bool:
-    return any(fnmatch(name, pattern) for pattern in SECRET)
 
 
 def _is_top(folder: Path) -> bool:

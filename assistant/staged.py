@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assistant.errors import EditConflict, InputError, StorageError
+from assistant.ignore import is_secret
 
 BUDGET = 12_000
 """Characters of diff that a model is shown, some 3,500 tokens: a CPU reads about a hundred in a second."""
@@ -40,8 +41,9 @@ def staged(folder: Path) -> Staged:
     diff = _git(root, "diff", "--staged", "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames", "--unified=2")
     if not diff.strip():
         raise InputError("Nothing is staged.", "Stage what belongs together first: git add FILE.")
-    shown, left_out = _within(diff, BUDGET)
-    return Staged(root, _git(root, "write-tree").strip(), shown, left_out)
+    open_diff, secrets = _without_secrets(diff)
+    shown, left_out = _within(open_diff, BUDGET)
+    return Staged(root, _git(root, "write-tree").strip(), shown, (*secrets, *left_out))
 
 
 def commit(what: Staged, message: str) -> str:
@@ -84,9 +86,24 @@ def _run(folder: Path, *arguments: str, stdin: str = "") -> subprocess.Completed
     )
 
 
+def _without_secrets(diff: str) -> tuple[str, tuple[str, ...]]:
+    """The diff with the names of secrets alone, and a sentence for each of them."""
+    kept, notes = [], []
+    for text in _files(diff):
+        name = text.partition("\n")[0].rpartition(" b/")[2]
+        if is_secret(Path(name)):
+            notes.append(f"{name} looks like a secret and is staged; its content is not shown to the model.")
+        kept.append(text.partition("\n")[0] + "\n" if is_secret(Path(name)) else text)
+    return "".join(kept), tuple(notes)
+
+
+def _files(diff: str) -> list[str]:
+    return re.split(r"^(?=diff --git )", diff, flags=re.MULTILINE)[1:]
+
+
 def _within(diff: str, budget: int) -> tuple[str, tuple[str, ...]]:
     """The diff, each file cut to a fair share of `budget` where all of it is longer, and what was cut."""
-    files = re.split(r"^(?=diff --git )", diff, flags=re.MULTILINE)[1:]
+    files = _files(diff)
     if len(diff) <= budget:
         return diff, ()
     shown: list[tuple[int, str]] = []

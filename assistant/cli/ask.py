@@ -14,7 +14,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "question", nargs="?", default="", help="what to ask; text that is piped in is shown to the model as well"
     )
     parser.add_argument(
-        "-f", "--file", action="append", default=[], metavar="FILE", help="show this file to the model; may be repeated"
+        "-f",
+        "--file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="show this file to the model, a folder's files, or those of a pattern (src/**/*.py); may be repeated",
     )
     parser.add_argument("--no-stream", action="store_true", help="print the answer only when it is whole")
     add_output_options(parser)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from pathlib import Path
 
 from assistant.cli.output import print_context, print_json
 from assistant.cli.session import hold
 from assistant.cli.targets import piped, target_turn
-from assistant.cli.terminal import answer_printer
+from assistant.cli.terminal import answer_printer, printable
 from assistant.commands import Command, command
-from assistant.document import load
 from assistant.errors import UsageError
+from assistant.gathering import gather
 from assistant.turn import Turn
 
 _CUT = {
@@ -30,10 +29,13 @@ def ask(options: argparse.Namespace) -> int:
         UsageError: there is no question.
         AssistantError: whatever kept the model from answering.
     """
+    gathered = gather(options.file)
+    for note in gathered.notes:
+        print(printable(note), file=sys.stderr)
     turn = Turn(
         command("ask"),
         question=options.question,
-        attachments=tuple(load(Path(name)) for name in options.file),
+        attachments=gathered.documents,
         piped=piped(),
         max_tokens=options.max_tokens,
         temperature=options.temperature,

@@ -16,6 +16,7 @@ from assistant.context import shown_path
 from assistant.document import Document, load
 from assistant.edits import region_of
 from assistant.errors import InputError, UsageError
+from assistant.gathering import secret_note
 from assistant.languages import Language
 from assistant.reports import Report, read_report
 from assistant.turn import Turn
@@ -34,6 +35,8 @@ def target_turn(row: Command, options: argparse.Namespace, language: Language | 
     report = read_report(piped()) if row.takes("problems") else Report()
     path, lines = file_and_lines(options.target) if options.target else (_file_of(row, report), None)
     document = load(path)
+    for note in secret_note(path) if options.target else ():
+        print(printable(note), file=sys.stderr)
     region_of(document, lines)  # refuses a range that the file has not, before a model is looked for
     turn = Turn(
         row,

@@ -251,3 +251,14 @@ def _wait_until_idle(run: Callable) -> None:
         if host["active"] == 0:
             return
     raise AssertionError("the model went on after Ctrl-C")
+
+
+def test_secrets_in_a_folder_are_left_out_and_named_ones_are_told(run: Callable, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a.py").write_text("harmless = 1\n")
+    (tmp_path / "src" / ".env").write_text("KEY=canary\n")
+    done = run("ask", "What is this?", "-f", "src", "--show-context")
+    assert "harmless" in done.stdout and "canary" not in done.stdout
+    assert done.stderr == "Left out of src: 1 secret.\n"
+    done = run("ask", "What is this?", "-f", "src/.env", "--show-context")
+    assert "canary" in done.stdout and "looks like a secret" in done.stderr

@@ -131,3 +131,10 @@ def test_a_long_diff_is_shown_in_fair_shares_and_what_is_missing_is_said() -> No
     assert shown.endswith(small) and shown.startswith("diff --git a/l b/l\n+line\n")
     kept = shown.count("+line\n")
     assert left_out == (f"{10_000 - kept:,} lines of the diff of l are not shown to the model.",)
+
+
+def test_a_staged_secret_is_not_shown(run: Callable, repository: Path) -> None:
+    (repository / ".env").write_text("KEY=canary\n")
+    git(repository, "add", ".env", "adder.py")
+    shown = run("commit", "--show-context")
+    assert "+def add" in shown.stdout and "canary" not in shown.stdout and ".env" in shown.stdout
