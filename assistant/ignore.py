@@ -1,7 +1,7 @@
 """Which files stay out of prompts: secrets, and what `.gitignore` or `.assistantignore` leaves out.
 
 They may be shown only where the user names the very file, or has it open.  Ignore rules are those of git (gitignore(5)): of
-several that match the last one counts, those of inner folders after those of outer ones; nothing in an ignored folder comes back.
+several that match the last one counts, an inner folder's after an outer one's; nothing in an ignored folder comes back.
 """
 
 from __future__ import annotations
