@@ -53,8 +53,9 @@ def run(
     stop_ids: frozenset[int] = frozenset(),
     sampling: Sampling = GREEDY,
     cancelled: Callable[[], bool] = never,
+    prediction: Sequence[int] = (),
 ) -> Reply:
-    *pieces, finish = engine.stream(EngineRequest(tuple(prompt), max_tokens, stop_ids, sampling), cancelled)
+    *pieces, finish = engine.stream(EngineRequest(tuple(prompt), max_tokens, stop_ids, sampling, tuple(prediction)), cancelled)
     assert isinstance(finish, Finish)
     assert all(isinstance(piece, Piece) for piece in pieces)
     return Reply("".join(piece.text for piece in pieces), tuple(token for piece in pieces for token in piece.ids), finish)

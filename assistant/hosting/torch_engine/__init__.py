@@ -1,8 +1,8 @@
 """The engine for Hugging Face model folders: transformers on a GPU or the CPU, in bf16, fp32, 8-bit or 4-bit.
 
-`open` is all that the host calls.  The parts, in the order of a request's way: `engine` (admission, streaming), `kv` (caches
-and their reuse), `decode` (prefill and the token loop), `sampling`.  In the order of loading: `device`, `quantization`,
-`memory`, `loading`, `tokenizer`.  Nothing here knows of conversations, templates or HTTP.
+`open` is all that the host calls.  The parts, in the order of a request's way: `engine` (admission, streaming), `prefixes`
+(what was computed before), `kv` (caches), `decode` (prefill, and the loop of steps), `drafting`, `sampling`.  In the order of
+loading: `device`, `quantization`, `memory`, `loading`, `tokenizer`.  Nothing here knows of conversations, templates or HTTP.
 """
 
 from __future__ import annotations

@@ -1,45 +1,92 @@
-"""Prefill in chunks, then one token after another, with a way to stop in between."""
+"""Prefill in chunks, then step by step: one token, or one and a draft, with a way to stop in between."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
 
 import torch
 from transformers import PreTrainedModel
 
 from assistant.hosting.engine import EngineRequest
+from assistant.hosting.torch_engine.drafting import CopyDraft
 from assistant.hosting.torch_engine.kv import KV
-from assistant.hosting.torch_engine.sampling import picker
+from assistant.hosting.torch_engine.sampling import Picker
 from assistant.wire import FinishReason
 
 
-def generate(
-    model: PreTrainedModel, kv: KV, request: EngineRequest, cancelled: Callable[[], bool], chunk: int
-) -> Iterator[int | FinishReason]:
-    """Token ids, then the reason of the end.
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a device likes to work.
 
-    `kv` holds a proper beginning of the prompt and grows by all that is computed; the last token of a reply is not fed.
-    `chunk`: prompt tokens computed at a time, between which `cancelled` is asked.
+    chunk: prompt tokens computed at a time; larger is faster, smaller is sooner cancelled.
+    price: what verifying one drafted token costs, in plain steps; a CPU is soon busy, a GPU waits for its memory.
     """
-    pick = picker(request.sampling)
-    logits = _prefill(model, kv, request.prompt[len(kv.ids) :], cancelled, chunk)
-    for left in range(request.max_tokens, 0, -1):
+
+    chunk: int
+    price: float
+
+
+CPU, GPU = Pace(64, 1 / 14), Pace(512, 1 / 150)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one forward pass added to the reply.
+
+    tokens: the new ids.  accepted, rejected: drafted tokens that were right, and those that were not.
+    reason: why the reply is over; the last step alone has one.
+    """
+
+    tokens: tuple[int, ...] = ()
+    accepted: int = 0
+    rejected: int = 0
+    reason: FinishReason | None = None
+
+
+def generate(
+    model: PreTrainedModel, kv: KV, request: EngineRequest, cancelled: Callable[[], bool], pace: Pace
+) -> Iterator[Step]:
+    """The reply, step by step; the ids are those of plain decoding, whatever is drafted.
+
+    `kv` holds a proper beginning of the prompt and grows by all that is computed and kept; the last token of a reply is not
+    fed.  `cancelled` is asked between any two chunks of the prompt, and before and after every step.
+    """
+    pick, left = Picker(request.sampling), request.max_tokens
+    logits = _prefill(model, kv, request.prompt[len(kv.ids) :], cancelled, pace.chunk)
+    draft = CopyDraft(request.prompt, request.prediction, pace.price)
+    guess: tuple[int, ...] = ()
+    while left > 0:
         if logits is None or cancelled():
-            yield "cancelled"
+            yield Step(reason="cancelled")
             return
-        token = pick(logits)
-        if token in request.stop_ids:
-            yield "stop"
+        step = _verified(pick(logits), guess)
+        if step.rejected:
+            kv.crop(len(kv.ids) - step.rejected)
+        pick.take(len(step.tokens))
+        reply = tuple(takewhile(lambda token: token not in request.stop_ids, step.tokens))
+        if len(reply) < len(step.tokens):
+            yield Step(reply, min(step.accepted, len(reply)), step.rejected, "stop")
             return
-        yield token
-        logits = kv.feed(model, (token,)) if left > 1 and not cancelled() else None
-    yield "length"
+        yield step
+        left -= len(reply)
+        draft.extend(reply, step.accepted, step.rejected)
+        guess = draft.propose(left - 1) if kv.reusable else ()
+        logits = kv.feed(model, (reply[-1], *guess), len(guess) + 1) if left > 0 and not cancelled() else None
+    yield Step(reason="length")
+
+
+def _verified(picked: Sequence[int], guess: Sequence[int]) -> Step:
+    """The drafted tokens that were picked as well, and the token that was picked after them."""
+    accepted = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(guess, picked, strict=False)))
+    return Step(tuple(picked[: accepted + 1]), accepted, len(guess) - accepted)
 
 
 def _prefill(
     model: PreTrainedModel, kv: KV, ids: Sequence[int], cancelled: Callable[[], bool], chunk: int
 ) -> torch.Tensor | None:
-    """The logits after the last of `ids`, or None if it was cancelled before."""
+    """The logits after the last of `ids`, shape `[1, vocabulary]`, or None if it was cancelled before."""
     logits = None
     for start in range(0, len(ids), chunk):
         if cancelled():

@@ -12,15 +12,12 @@ from assistant.errors import ContextOverflow, OutOfMemory, UsageError
 from assistant.hosting.detokenizer import Detokenizer
 from assistant.hosting.engine import EngineInfo, EngineRequest, Finish, Piece
 from assistant.hosting.torch_engine import memory
-from assistant.hosting.torch_engine.decode import generate
-from assistant.hosting.torch_engine.kv import Prefixes
+from assistant.hosting.torch_engine.decode import CPU, GPU, Step, generate
+from assistant.hosting.torch_engine.kv import bucket
 from assistant.hosting.torch_engine.loading import Loaded
+from assistant.hosting.torch_engine.prefixes import Prefixes
 from assistant.hosting.torch_engine.tokenizer import FolderTokenizer
 from assistant.wire import Usage
-
-# Tokens of a prompt computed at a time.  Larger is faster, smaller is sooner cancelled; a CPU is busy with 64 for long enough.
-_CHUNK = {"cpu": 64}
-_GPU_CHUNK = 512
 
 
 class TorchEngine:
@@ -28,10 +25,11 @@ class TorchEngine:
 
     def __init__(self, loaded: Loaded, chunk: int | None = None) -> None:
         self._loaded = loaded
-        self._chunk = chunk or _CHUNK.get(loaded.device.type, _GPU_CHUNK)
+        pace = CPU if loaded.device.type == "cpu" else GPU
+        self._pace = replace(pace, chunk=chunk or pace.chunk)
         self._room = _room(loaded)
-        self._prefixes = Prefixes(loaded.config, self._room)
         self._info = _describe(loaded, self._room)
+        self._prefixes = Prefixes(loaded.config, self._room * _kv_bytes(loaded), min(self._room, self._info.context_length))
 
     @property
     def info(self) -> EngineInfo:
@@ -52,10 +50,10 @@ class TorchEngine:
         request = self._admitted(request)
         kv = self._prefixes.begin(request.prompt)
         cached = len(kv.ids)
-        self._prefixes.make_room(len(request.prompt) + request.max_tokens)
+        self._prefixes.make_room(self._bytes(len(request.prompt) + request.max_tokens))
         try:
             with memory.told_as_out_of_memory(f"A request of {len(request.prompt)} tokens", self._loaded.free):
-                steps = generate(self._loaded.model, kv, request, cancelled, self._chunk)
+                steps = generate(self._loaded.model, kv, request, cancelled, self._pace)
                 yield from _pieces(steps, self.tokenizer, Usage(prompt=len(request.prompt), cached=cached))
         except OutOfMemory:
             self._prefixes.clear()
@@ -70,6 +68,10 @@ class TorchEngine:
         del self._loaded
         gc.collect()
         _free_cached_memory()
+
+    def _bytes(self, tokens: int) -> int:
+        """What the cache of so many tokens takes."""
+        return bucket(tokens, min(self._room, self._info.context_length)) * _kv_bytes(self._loaded)
 
     def _admitted(self, request: EngineRequest) -> EngineRequest:
         """The request with `max_tokens` cut to the window; positions past it are an index error, on a GPU for good."""
@@ -91,17 +93,17 @@ class TorchEngine:
         return replace(request, max_tokens=tokens)
 
 
-def _pieces(steps: Iterator[object], tokenizer: FolderTokenizer, usage: Usage) -> Iterator[Piece | Finish]:
+def _pieces(steps: Iterator[Step], tokenizer: FolderTokenizer, usage: Usage) -> Iterator[Piece | Finish]:
     detokenizer = Detokenizer(tokenizer.decode)
-    count = 0
     for step in steps:
-        if isinstance(step, int):
-            count += 1
-            yield Piece(detokenizer.decode((step,)), (step,))
-            continue
-        if rest := detokenizer.flush():
-            yield Piece(rest, ())
-        yield Finish(step, replace(usage, completion=count))  # type: ignore[arg-type]  # all that is no id is a reason
+        usage += Usage(completion=len(step.tokens), accepted=step.accepted, rejected=step.rejected)
+        if step.tokens:
+            # One by one: the detokenizer takes a long run of unfinished characters for none at all.
+            yield Piece("".join(detokenizer.decode((token,)) for token in step.tokens), step.tokens)
+        if step.reason is not None:
+            if rest := detokenizer.flush():
+                yield Piece(rest, ())
+            yield Finish(step.reason, usage)
 
 
 def _vocabulary(loaded: Loaded) -> int:

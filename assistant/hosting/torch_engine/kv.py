@@ -1,4 +1,8 @@
-"""KV caches and their reuse: the computed beginnings of the last conversations."""
+"""KV caches that are allocated ahead, can be cut to any length and copied from any beginning.
+
+Buffers come in a few sizes (`bucket`), so that a step writes its keys and values in place instead of copying all that came
+before, and so that what a request takes is known before it starts.
+"""
 
 from __future__ import annotations
 
@@ -8,91 +12,138 @@ from itertools import takewhile
 from typing import Any
 
 import torch
-from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel
+from transformers import Cache, DynamicCache, PreTrainedConfig, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
 
-# More conversations than one person has open at once; tokens, not their number, are what costs memory.
-_MOST = 4
+SMALLEST = 256
 
-# Layers whose cache may be a plain growing one.  Sliding windows are among them: the attention mask keeps to the window, while
+# Layers whose cache may be a plain one.  Sliding windows are among them: the attention mask keeps to the window, while
 # transformers' own sliding cache forgets what it slid past and can never be cut back.
 _PLAIN = {"full_attention", "sliding_attention"}
+
+
+def bucket(length: int, most: int) -> int:
+    """The capacity of a cache for `length` tokens: a power of two or one and a half of it, at least 256, at most `most`."""
+    size = SMALLEST
+    while size < length:
+        size = size * 3 // 2 if size & (size - 1) == 0 else size * 4 // 3
+    return max(length, min(size, most))
+
+
+class BucketLayer(DynamicLayer):
+    """Keys and values of one layer: buffers `[1, heads, capacity, size]`, of which the first `length` tokens are filled."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # transformers leaves it so
+        self.most = most
+        self.length = 0
+
+    @property
+    def capacity(self) -> int:
+        return 0 if self.keys is None else int(self.keys.shape[-2])
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: object, **_options: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append some tokens' keys and values; all that are filled then, as views."""
+        start, end = self.length, self.length + key_states.shape[-2]
+        if end > self.capacity:
+            self.keys, self.values = (
+                self._grown(old, new, end) for old, new in zip(self._both(), (key_states, value_states), strict=True)
+            )
+        assert self.keys is not None
+        assert self.values is not None
+        self.keys[..., start:end, :] = key_states
+        self.values[..., start:end, :] = value_states
+        self.length, self.is_initialized = end, True
+        return self.filled()
+
+    def filled(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values of the tokens that are there."""
+        assert self.keys is not None
+        assert self.values is not None
+        return self.keys[..., : self.length, :], self.values[..., : self.length, :]
+
+    def get_seq_length(self) -> int:
+        return self.length
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.length + query_length, 0
+
+    def crop(self, max_length: int) -> None:
+        """Forget all tokens after the first `max_length`."""
+        self.length = min(self.length, max_length)
+
+    def _both(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        return self.keys, self.values
+
+    def _grown(self, old: torch.Tensor | None, new: torch.Tensor, end: int) -> torch.Tensor:
+        batch, heads, _, size = new.shape
+        grown = new.new_empty((batch, heads, bucket(end, self.most), size))
+        if old is not None:
+            grown[..., : self.length, :] = old[..., : self.length, :]
+        return grown
 
 
 @dataclass(eq=False, slots=True)
 class KV:
     """A KV cache and the token ids that it holds, in order.  `reusable`: whether it can be cut to any length."""
 
-    cache: DynamicCache
+    cache: Cache
     ids: list[int] = field(default_factory=list)
     reusable: bool = True
 
-    def feed(self, model: PreTrainedModel, ids: Sequence[int]) -> torch.Tensor:
-        """Compute `ids` as the next tokens; the logits after the last of them, shape `[vocabulary]`.
+    def feed(self, model: PreTrainedModel, ids: Sequence[int], rows: int = 1) -> torch.Tensor:
+        """Compute `ids` as the next tokens; the logits after the last `rows` of them, shape `[rows, vocabulary]`.
 
         If this raises, the cache is of no further use.
         """
         reusable, self.reusable = self.reusable, False
         with torch.inference_mode():
             tokens = torch.tensor([list(ids)], device=model.device)
-            output = model(input_ids=tokens, past_key_values=self.cache, use_cache=True, logits_to_keep=1)
+            output = model(input_ids=tokens, past_key_values=self.cache, use_cache=True, logits_to_keep=rows)
         self.ids.extend(ids)
         self.reusable = reusable
-        logits: torch.Tensor = output.logits[0, -1]
+        logits: torch.Tensor = output.logits[0, -rows:]
         return logits
+
+    def crop(self, length: int) -> None:
+        """Forget all tokens after the first `length`; the cache must be reusable."""
+        for layer in _layers(self.cache):
+            layer.crop(length)
+        del self.ids[length:]
 
     def shared(self, prompt: Sequence[int]) -> int:
         """How many tokens of `prompt`, from its beginning, this cache holds."""
         return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(self.ids, prompt, strict=False)))
 
     def fork(self, length: int) -> KV:
-        """A copy of the first `length` tokens."""
-        cache = DynamicCache()
+        """A copy of the first `length` tokens; the cache must be reusable."""
+        layers = []
         with torch.inference_mode():
-            layers: list[Any] = self.cache.layers
-            for index, layer in enumerate(layers):
-                cache.update(layer.keys[..., :length, :], layer.values[..., :length, :], index)
-        return KV(cache, self.ids[:length])
+            for layer in _layers(self.cache):
+                keys, values = layer.filled()
+                copy = BucketLayer(layer.most)
+                copy.update(keys[..., :length, :], values[..., :length, :])
+                layers.append(copy)
+        return KV(Cache(layers=list(layers)), self.ids[:length])
+
+    @property
+    def bytes(self) -> int:
+        """The memory of its buffers."""
+        tensors = (getattr(layer, name, None) for layer in self.cache.layers for name in ("keys", "values"))
+        return sum(tensor.nbytes for tensor in tensors if isinstance(tensor, torch.Tensor))
 
 
-def empty(config: PreTrainedConfig) -> KV:
-    """A cache without tokens, of the kind that the model's layers need."""
+def empty(config: PreTrainedConfig, most: int) -> KV:
+    """A cache without tokens, of the kind that the model's layers need, for up to `most` tokens."""
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    return KV(DynamicCache()) if kinds <= _PLAIN else KV(DynamicCache(config=config), reusable=False)
+    if not kinds <= _PLAIN:
+        return KV(DynamicCache(config=config), reusable=False)
+    layers: list[Any] = [BucketLayer(most) for _ in range(config.num_hidden_layers)]
+    return KV(Cache(layers=layers))
 
 
-class Prefixes:
-    """The caches of the last conversations, at most `capacity` tokens of them."""
-
-    def __init__(self, config: PreTrainedConfig, capacity: int) -> None:
-        self._config = config
-        self._capacity = capacity
-        self._kept: list[KV] = []
-
-    def begin(self, prompt: Sequence[int]) -> KV:
-        """The longest kept beginning of `prompt`; at least one token is left to compute, for its logits are needed."""
-        best = max(self._kept, key=lambda kv: kv.shared(prompt), default=None)
-        length = min(best.shared(prompt), len(prompt) - 1) if best else 0
-        if best is None or length == 0:
-            return empty(self._config)
-        if length < len(best.ids):
-            return best.fork(length)
-        self._kept.remove(best)
-        return best
-
-    def keep(self, kv: KV) -> None:
-        """Keep a cache for later requests, unless it is of no further use."""
-        if kv.reusable and kv.ids:
-            self._kept.append(kv)
-            self.make_room(0)
-
-    def make_room(self, tokens: int) -> None:
-        """Forget the oldest conversations until `tokens` more fit."""
-        while self._kept and (len(self._kept) > _MOST or self._tokens() + tokens > self._capacity):
-            self._kept.pop(0)
-
-    def clear(self) -> None:
-        """Forget all of them."""
-        self._kept.clear()
-
-    def _tokens(self) -> int:
-        return sum(len(kv.ids) for kv in self._kept)
+def _layers(cache: Cache) -> list[BucketLayer]:
+    layers: list[Any] = cache.layers
+    return layers
