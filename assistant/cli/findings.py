@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from assistant import __version__, settings
 from assistant.endpoints import LOOPBACK
 from assistant.errors import ModelError, UsageError
-from assistant.models import receipts, registry
+from assistant.models import cpu_speed, receipts, registry
 from assistant.models.catalogue import find, suggestion
 from assistant.models.choice import Choice
 from assistant.models.decision import decide
@@ -59,6 +59,8 @@ def model_findings(given: Settings, hardware: Hardware) -> Iterator[Finding]:
 def _machine(hardware: Hardware) -> Iterator[Finding]:
     yield "assistant", f"{__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}"
     yield "processor", f"{hardware.cores} cores for this process"
+    if speed := cpu_speed.kept():
+        yield "measured", str(speed)
     yield "memory", f"{size_text(hardware.free_memory)} free of {size_text(hardware.memory)}"
     for gpu in hardware.gpus:
         yield "GPU", f"cuda:{gpu.index} {gpu.name}, {size_text(gpu.free)} free of {size_text(gpu.total)}, driver {gpu.driver}"

@@ -80,12 +80,6 @@ def test_what_cannot_be_is_refused_with_a_remedy(fields: dict[str, Any], remedy:
     assert remedy in caught.value.remedy
 
 
-def test_int8_is_for_later() -> None:
-    with pytest.raises(ModelError, match="later version") as caught:
-        torch_engine.open(spec_of(tiny("gpt_bigcode"), quantization="int8"), lambda _fraction: None)
-    assert "bnb-8bit" in caught.value.remedy
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 @pytest.mark.parametrize("name", ["cuda", "cuda:1"])
 def test_a_gpu_that_is_not_there_is_refused_with_a_remedy(name: str) -> None:

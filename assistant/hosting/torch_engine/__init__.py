@@ -1,8 +1,9 @@
-"""The engine for Hugging Face model folders: transformers on a GPU or the CPU, in bf16, fp32, 8-bit or 4-bit.
+"""The engine for Hugging Face model folders: transformers on a GPU or the CPU, in bf16, fp32, 8 or 4 bits.
 
 `open` is all that the host calls.  The parts, in the order of a request's way: `engine` (admission, streaming), `prefixes`
 (what was computed before), `kv` (caches), `decode` (prefill, and the loop of steps), `drafting`, `sampling`.  In the order of
-loading: `device`, `quantization`, `memory`, `loading`, `tokenizer`.  Nothing here knows of conversations, templates or HTTP.
+loading: `device`, `probe`, `quantization`, `int8`, `memory`, `loading`, `tokenizer`.  Nothing here knows of conversations,
+templates or HTTP.
 """
 
 from __future__ import annotations
@@ -37,11 +38,9 @@ def open(spec: ModelSpec, report: Callable[[float], None]) -> Engine:
 
 
 def _require_packages(spec: ModelSpec) -> None:
-    if spec.quantization == "int8":
-        raise ModelError("The quantisation int8 comes with a later version.", "Use --quantization bnb-8bit or bnb-4bit.")
     needed = ["torch", "transformers", "accelerate"]
     extra = "torch"
-    if spec.quantization != "none":
+    if spec.quantization.startswith("bnb"):
         needed.append("bitsandbytes")
         extra = "gpu"
     missing = [name for name in needed if importlib.util.find_spec(name) is None]

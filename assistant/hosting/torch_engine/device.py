@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from assistant.errors import ModelError
+from assistant.hosting.torch_engine.probe import speed_of_cpu
 from assistant.models import hardware
 from assistant.models.spec import ModelSpec
 
@@ -28,15 +29,19 @@ def choose(wanted: str) -> torch.device:
     return device
 
 
-def dtype_of(spec: ModelSpec) -> torch.dtype:
-    """The format of weights that are not quantised: bfloat16 unless the spec says otherwise.
+def dtype_of(spec: ModelSpec, device: torch.device, threads: int) -> torch.dtype:
+    """The format of what is not quantised: what the spec says, else bfloat16 on a GPU and the quicker float on a CPU.
 
     Raises:
-        ModelError: the format is unknown.
+        ModelError: the format is unknown, or does not go with the quantisation or the device.
     """
-    formats = {"auto": torch.bfloat16, "bfloat16": torch.bfloat16, "float32": torch.float32}
-    if spec.dtype not in formats:
-        raise ModelError(f"The number format {spec.dtype!r} is unknown.", f"Use one of {', '.join(formats)}.")
+    formats = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+    if spec.dtype not in ("auto", *formats):
+        raise ModelError(f"The number format {spec.dtype!r} is unknown.", f"Use one of auto, {', '.join(formats)}.")
+    if spec.quantization == "int8":
+        return _beside_int8(spec, device)
+    if spec.dtype == "auto":
+        return formats[speed_of_cpu(threads).fastest_float if device.type == "cpu" else "bfloat16"]
     return formats[spec.dtype]
 
 
@@ -45,6 +50,17 @@ def use_threads(wanted: int | None) -> int:
     threads = wanted or max(1, hardware.probe().cores - 1)
     torch.set_num_threads(threads)
     return threads
+
+
+def _beside_int8(spec: ModelSpec, device: torch.device) -> torch.dtype:
+    if device.type != "cpu":
+        raise ModelError(
+            f"The quantisation int8 is made for CPUs and does not run on {device}.",
+            "Use --quantization bnb-8bit, or --device cpu.",
+        )
+    if spec.dtype == "bfloat16":
+        raise ModelError("The quantisation int8 computes the rest in float32.", "Leave --dtype out, or use --dtype float32.")
+    return torch.float32
 
 
 def _best() -> torch.device:

@@ -12,7 +12,7 @@ from assistant.errors import ContextOverflow, OutOfMemory, UsageError
 from assistant.hosting.detokenizer import Detokenizer
 from assistant.hosting.engine import EngineInfo, EngineRequest, Finish, Piece
 from assistant.hosting.torch_engine import memory
-from assistant.hosting.torch_engine.decode import CPU, GPU, Step, generate
+from assistant.hosting.torch_engine.decode import CPU, CPU_BF16, GPU, Pace, Step, generate
 from assistant.hosting.torch_engine.kv import bucket
 from assistant.hosting.torch_engine.loading import Loaded
 from assistant.hosting.torch_engine.prefixes import Prefixes
@@ -25,7 +25,7 @@ class TorchEngine:
 
     def __init__(self, loaded: Loaded, chunk: int | None = None) -> None:
         self._loaded = loaded
-        pace = CPU if loaded.device.type == "cpu" else GPU
+        pace = _pace(loaded)
         self._pace = replace(pace, chunk=chunk or pace.chunk)
         self._room = _room(loaded)
         self._info = _describe(loaded, self._room)
@@ -104,6 +104,12 @@ def _pieces(steps: Iterator[Step], tokenizer: FolderTokenizer, usage: Usage) -> 
             if rest := detokenizer.flush():
                 yield Piece(rest, ())
             yield Finish(step.reason, usage)
+
+
+def _pace(loaded: Loaded) -> Pace:
+    if loaded.device.type != "cpu":
+        return GPU
+    return CPU_BF16 if loaded.dtype == torch.bfloat16 and loaded.spec.quantization == "none" else CPU
 
 
 def _vocabulary(loaded: Loaded) -> int:

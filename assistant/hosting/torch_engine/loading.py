@@ -48,8 +48,8 @@ def load(spec: ModelSpec, report: Report) -> Loaded:
     """Load the model of `spec`; see `torch_engine.open` for what is raised."""
     report(0.0)
     check_folder(spec.path)
-    device, dtype = devices.choose(spec.device), devices.dtype_of(spec)
-    threads = devices.use_threads(spec.threads)
+    device, threads = devices.choose(spec.device), devices.use_threads(spec.threads)
+    dtype = devices.dtype_of(spec, device, threads)
     tensors = memory.shapes(spec.path)
     free = memory.free_bytes(device)
     memory.check_weights(spec, tensors, dtype, free)

@@ -1,4 +1,4 @@
-"""How weights are held: as they are, or in 8 or 4 bits through bitsandbytes."""
+"""How weights are held: as they are, in 8 bits of our own on a CPU, or in 8 or 4 bits through bitsandbytes."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from collections.abc import Mapping
 import torch
 from transformers import BitsAndBytesConfig
 
+from assistant.hosting.torch_engine.int8 import Int8Config
 from assistant.settings import Quantization
 
 # NF4 keeps one fp32 scale for each block of 64 weights (Dettmers et al. 2023), without double quantisation.
-_BYTES: Mapping[str, float] = {"bnb-8bit": 1.0, "bnb-4bit": 0.5 + 4 / 64}
+_BYTES: Mapping[str, float] = {"int8": 1.0, "bnb-8bit": 1.0, "bnb-4bit": 0.5 + 4 / 64}
 
 SMALLER: tuple[Quantization, ...] = ("bnb-8bit", "bnb-4bit")
 
 
-def config_of(quantization: Quantization, dtype: torch.dtype) -> BitsAndBytesConfig | None:
+def config_of(quantization: Quantization, dtype: torch.dtype) -> BitsAndBytesConfig | Int8Config | None:
     """What transformers needs to quantise while loading; None where weights stay as they are."""
+    if quantization == "int8":
+        return Int8Config()
     if quantization == "bnb-8bit":
         return BitsAndBytesConfig(load_in_8bit=True)  # type: ignore[no-untyped-call]  # transformers leaves it so
     if quantization == "bnb-4bit":

@@ -1,0 +1,113 @@
+"""Linear layers in 8 bits for the CPU: weights and activations are integers, and so is the product.
+
+Weights have one scale for each output channel, activations one for each token (vector-wise quantisation: Dettmers et al. 2022,
+without their float outliers).  The integer product is exact, so that a token's result does not depend on which tokens are
+computed beside it, and a verified draft is what plain decoding would have said.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.core_model_loading import ConversionOps
+from transformers.quantizers.auto import register_quantization_config, register_quantizer
+from transformers.quantizers.base import HfQuantizer
+from transformers.utils.quantization_config import QuantizationConfigMixin
+
+_NAME = "starchat-int8"
+_MOST = 127
+
+
+class Int8Linear(nn.Module):
+    """`x W^T + b` with an int8 `weight` `[out, in]` and a float32 `scale` `[out]`; floats in and out."""
+
+    def __init__(self, inputs: int, outputs: int, bias: torch.Tensor | None, device: torch.device) -> None:
+        super().__init__()
+        self.in_features, self.out_features = inputs, outputs
+        weight = torch.empty(outputs, inputs, dtype=torch.int8, device=device)
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.scale = nn.Parameter(torch.empty(outputs, dtype=torch.float32, device=device), requires_grad=False)
+        self.bias = bias
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """`[…, in]` to `[…, out]`."""
+        rows, scale = quantised(x.reshape(-1, self.in_features))
+        product = torch._int_mm(rows, self.weight.t()).to(x.dtype).mul_(self.scale)
+        out = product.mul_(scale) if self.bias is None else torch.addcmul(self.bias, product, scale)
+        return out.view(*x.shape[:-1], self.out_features)
+
+
+def of_weight(weight: torch.Tensor, bias: torch.Tensor | None) -> Int8Linear:
+    """The layer of a float `weight`, shape `[out, in]`."""
+    linear = Int8Linear(weight.shape[1], weight.shape[0], bias, weight.device)
+    linear.weight.data, scale = quantised(weight)
+    linear.scale.data = scale[:, 0]
+    return linear
+
+
+def quantised(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each row as int8, and its scale, shape `[rows, 1]`."""
+    scale = rows.abs().amax(dim=-1, keepdim=True).float().div_(_MOST).clamp_(min=torch.finfo(torch.float32).tiny)
+    return torch.div(rows, scale).round_().to(torch.int8), scale
+
+
+class _Embedding(nn.Embedding):
+    """Looks vectors up in bfloat16 and hands them on in float32."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return super().forward(input).float()
+
+
+@register_quantization_config(_NAME)
+class Int8Config(QuantizationConfigMixin):
+    """Asks `from_pretrained` for the 8 bits of this module."""
+
+    def __init__(self) -> None:
+        super().__init__(quant_method=_NAME)  # type: ignore[arg-type]  # a registered name does as well
+
+
+@register_quantizer(_NAME)
+class _Quantizer(HfQuantizer):
+    """Quantises each weight as it comes from the file, so that the whole never stands in memory in another format."""
+
+    def _process_model_before_weight_loading(self, model: Any, **_options: object) -> None:
+        head = model.get_output_embeddings()
+        for name, module in list(model.named_modules()):
+            if isinstance(module, nn.Linear) and module is not head:
+                linear = Int8Linear(module.in_features, module.out_features, module.bias, module.weight.device)
+                model.set_submodule(name, linear)
+        model.get_input_embeddings().__class__ = _Embedding
+
+    def _process_model_after_weight_loading(self, model: Any, **_options: object) -> Any:  # noqa: ANN401 - a model of any kind
+        """The head comes last, since it may be tied to the embedding, which stays as it is."""
+        head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+        model.set_output_embeddings(of_weight(head.weight.data, head.bias))
+        embedding.weight = nn.Parameter(embedding.weight.data.bfloat16(), requires_grad=False)
+        return model
+
+    def param_needs_quantization(self, model: PreTrainedModel, param_name: str, **_options: object) -> bool:
+        module, _, name = param_name.rpartition(".")
+        return name == "weight" and isinstance(model.get_submodule(module), Int8Linear)
+
+    def get_quantize_ops(self) -> ConversionOps:
+        return _Quantise()
+
+    def is_serializable(self) -> bool:
+        return False
+
+    @property
+    def is_trainable(self) -> bool:
+        return False
+
+
+class _Quantise(ConversionOps):
+    def convert(self, input_dict: dict[str, Any], *_patterns: object, **_options: object) -> Any:  # noqa: ANN401 - as the library has it
+        """From `….weight` in floats to `….weight` in int8 and `….scale`."""
+        result: dict[str, torch.Tensor] = {}
+        for name, value in input_dict.items():
+            weight, scale = quantised(value[0] if isinstance(value, list) else value)
+            result |= {name: weight, name.removesuffix("weight") + "scale": scale[:, 0]}
+        return result

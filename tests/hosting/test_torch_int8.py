@@ -1,0 +1,101 @@
+"""Eight bits on the CPU: near the model they were made of, the same for a token whatever is computed beside it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from assistant.errors import ModelError
+from assistant.hosting.torch_engine import device
+from assistant.hosting.torch_engine.int8 import Int8Linear, of_weight
+from assistant.hosting.torch_engine.probe import speed_of_cpu
+from assistant.models import cpu_speed
+from tests.hosting.torch_streaming import engine, loaded, run, spec_of
+from tests.tiny_models import tiny
+
+ARCHITECTURES = ["gpt_bigcode", "starcoder2", "qwen2", "llama"]
+PROMPT = [40 + 17 * number % 200 for number in range(30)]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 9, 65])
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_a_product_is_near_that_of_floats(rows: int, with_bias: bool) -> None:
+    generator = torch.Generator().manual_seed(rows)
+    weight, x = torch.randn(96, 160, generator=generator), torch.randn(rows, 160, generator=generator)
+    x[0] *= 1e4  # one token's outliers are its own affair
+    bias = torch.randn(96, generator=generator) if with_bias else None
+    exact = torch.nn.functional.linear(x, weight, bias)
+    error = (of_weight(weight, bias)(x[None])[0] - exact).norm(dim=1) / exact.norm(dim=1)
+    assert error.max() < 0.02
+
+
+def test_a_token_does_not_depend_on_its_neighbours() -> None:
+    generator = torch.Generator().manual_seed(1)
+    made, x = of_weight(torch.randn(64, 128, generator=generator), None), torch.randn(33, 128, generator=generator)
+    together = made(x)
+    assert all(torch.equal(made(x[row : row + 1])[0], together[row]) for row in range(33))
+
+
+def test_zeros_stay_zeros() -> None:
+    made = of_weight(torch.zeros(8, 16), torch.ones(8))
+    assert torch.equal(made(torch.zeros(2, 16)), torch.ones(2, 8))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_weights_are_held_in_eight_bits_and_the_model_is_near_the_exact_one(architecture: str) -> None:
+    exact, eight = loaded(tiny(architecture)).model, loaded(tiny(architecture), "auto", "int8").model
+    ids = torch.tensor([PROMPT])
+    with torch.inference_mode():
+        wanted, found = (torch.log_softmax(model(ids).logits, -1) for model in (exact, eight))
+    assert (wanted.exp() * (wanted - found)).sum(-1).mean() < 0.05
+    floats = [name for name, value in eight.named_parameters() if value.dim() == 2 and value.dtype != torch.int8]
+    assert all("embed" in name or "wte" in name or "wpe" in name for name in floats), floats
+    assert isinstance(eight.get_output_embeddings(), Int8Linear)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_drafts_and_chunks_change_no_reply_in_eight_bits(architecture: str) -> None:
+    expected = run(engine(tiny(architecture), "auto", "int8"), PROMPT, 60).ids
+    opened = engine(tiny(architecture), "auto", "int8", chunk=7)
+    drafted = run(opened, PROMPT, 60, prediction=[*expected[:20], 31, 32, *expected[22:]])
+    assert drafted.ids == expected
+    assert drafted.finish.usage.accepted > 20
+
+
+def test_eight_bits_go_with_float32_on_a_cpu_alone() -> None:
+    spec = spec_of(tiny("qwen2"), quantization="int8", dtype="bfloat16")
+    with pytest.raises(ModelError, match="float32"):
+        device.dtype_of(spec, torch.device("cpu"), 1)
+    with pytest.raises(ModelError, match="CPU") as caught:
+        device.dtype_of(spec_of(tiny("qwen2"), quantization="int8"), torch.device("cuda", 0), 1)
+    assert "bnb-8bit" in caught.value.remedy
+
+
+def test_the_probe_is_made_once_and_kept(own_home: Path) -> None:
+    made = speed_of_cpu(1)
+    assert cpu_speed.kept(1) == made == speed_of_cpu(1)
+    assert cpu_speed.kept(77) is None, "it holds for the number of threads that it was made with"
+    assert made.fastest_float in ("float32", "bfloat16")
+    assert "int8" in str(made)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"machine": 1, "step": {}, "batch": {}}', None])
+def test_a_damaged_measurement_is_made_again(own_home: Path, content: str | None) -> None:
+    made = speed_of_cpu(1)
+    path = own_home / "cpu-speed.json"
+    if content is None:
+        raw = json.loads(path.read_text())
+        content = json.dumps({**raw, "step": dict.fromkeys(raw["step"], "quick")})
+    path.write_text(content)
+    assert cpu_speed.kept(1) is None
+    assert speed_of_cpu(1).machine == made.machine
+    assert cpu_speed.kept(1) is not None
+
+
+def test_the_quicker_format_is_taken_unless_another_is_asked_for(own_home: Path) -> None:
+    even = {"float32": 1.0, "bfloat16": 1.0, "int8": 1.0}
+    for quick, slow, chosen in (("bfloat16", "float32", torch.bfloat16), ("float32", "bfloat16", torch.float32)):
+        cpu_speed.keep(cpu_speed.CpuSpeed(cpu_speed.machine(1), {**even, slow: 3.0}, {**even, slow: 2.0}))
+        assert device.dtype_of(spec_of(tiny("qwen2")), torch.device("cpu"), 1) == chosen, quick
+        assert device.dtype_of(spec_of(tiny("qwen2"), dtype="float32"), torch.device("cpu"), 1) == torch.float32
