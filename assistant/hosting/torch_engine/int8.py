@@ -73,7 +73,7 @@ class Int8Config(QuantizationConfigMixin):
 class _Quantizer(HfQuantizer):
     """Quantises each weight as it comes from the file, so that the whole never stands in memory in another format."""
 
-    def _process_model_before_weight_loading(self, model: Any, **_options: object) -> None:
+    def _process_model_before_weight_loading(self, model: Any, **_options: object) -> None:  # noqa: ANN401 - a model of any kind
         head = model.get_output_embeddings()
         for name, module in list(model.named_modules()):
             if isinstance(module, nn.Linear) and module is not head:
