@@ -155,7 +155,10 @@ def load(recipe: str, overrides: Iterable[str] = ()) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}.", "Mend the file.") from error
     loaded = _merge(Recipe(name=path.stem), raw, str(path))
-    return checked(_merge(loaded, dict(map(_split, overrides)), "The command line"))
+    given = dict(map(_split, overrides))
+    if "data" in given:  # the recipe's weights were those of its own sources
+        loaded = replace(loaded, weights=())
+    return checked(_merge(loaded, given, "The command line"))
 
 
 def names() -> list[str]:

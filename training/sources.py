@@ -35,6 +35,8 @@ def rows(source: str, split: Split) -> Iterator[Row]:
     """
     if source == "dialogues":
         yield from _dialogues(split)
+    elif source == "made":  # beside others, whose test split is what counts
+        yield from _made(split) if split == "train" else ()
     elif Path(source).is_dir():
         for path in _files(Path(source), split):
             yield from _read(path)
@@ -46,6 +48,8 @@ def rows(source: str, split: Split) -> Iterator[Row]:
 
 def origin(source: str) -> str:
     """A sentence that says where the rows of `source` come from."""
+    if source == "made":
+        return "dialogues made by the recipe itself"
     if source != "dialogues":
         return source
     folder = _dialogue_folder()
@@ -58,6 +62,10 @@ def _dialogues(split: Split) -> Iterator[Row]:
         for path in _files(folder, split):
             yield from _read(path)
         return
+    yield from _made(split)
+
+
+def _made(split: Split) -> Iterator[Row]:
     for line, value in enumerate(made.dialogues(split), start=1):
         yield Row("made", line, value)
 

@@ -1,8 +1,8 @@
 """What the tests need of real ranks: `torchrun --nproc-per-node N ranks.py FOLDER STAGE N [key=value ...]`.
 
 Each stage leaves a JSON file in FOLDER, which the tests read.  `whole`: an uninterrupted run, its partitions, a resumed half
-of it, steps that are not numbers, and an adapter.  `single`: the same run on one rank, and the checkpoint of two ranks taken
-up by it, but not by another model or with other data.
+of it, steps that are not numbers, and an adapter.  `cuts`: a run resumed from each of the steps in FOLDER/cuts.  `single`: the
+run of `whole` on one rank, and the checkpoint of two ranks taken up by it, but not by another model or with other data.
 """
 
 import json
@@ -28,7 +28,7 @@ def main():
     job = worker.Job(made, describe(made.gpus), (), {})
     worker._quiet()
     worker._join(job.machine)
-    found = {"whole": whole, "single": single}[stage](job, folder)
+    found = {"whole": whole, "single": single, "cuts": cuts}[stage](job, folder)
     if dist.get_rank() == 0:
         (folder / f"{stage}.json").write_text(json.dumps(found))
     dist.barrier()
@@ -78,6 +78,25 @@ def single(job, folder):
         refusal(lambda: resume.resume(again.engine, again.recipe, taken, "other data")),
         refusal(lambda: resume.resume(again.engine, replace(again.recipe, seed=1), taken, facts)),
     ]
+    return found
+
+
+def cuts(job, folder):
+    """For each step named in FOLDER/cuts: whether a run resumed there has the losses and weights of the uninterrupted one."""
+    words = Vocabulary(vocabulary.load(job.recipe.folder / "tokenizer"))
+    run = replace(worker._ready(job, words), folder=folder / "every")
+    losses, last = curve(run, 0)["losses"], weights(run)
+    found = {}
+    for cut in map(int, (folder / "cuts").read_text().split()):
+        again = replace(worker._ready(job, words), folder=folder / f"cut-{cut}")
+        if dist.get_rank() == 0:
+            shutil.copytree(run.folder / f"step-{cut:08}", again.folder / f"step-{cut:08}")
+        dist.barrier()
+        done = resume.resume(again.engine, again.recipe, again.folder, again.train.facts.fingerprint)
+        same = curve(again, done)["losses"] == losses[cut:]
+        found[cut] = (
+            done == cut and same and all(torch.equal(one, other) for one, other in zip(last, weights(again), strict=True))
+        )
     return found
 
 

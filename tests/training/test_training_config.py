@@ -28,7 +28,7 @@ def test_every_recipe_loads_and_every_key_is_documented(name):
         ("adapter=lorra", "lora"),
         ("epochs=0", "max_steps"),
         ("global_batch=5", "micro_batch"),
-        ("weights=1,2", "source"),
+        ("weights=1,2,3", "source"),
         ("layers=3", "exclude"),
         ("warmup=1", "below 1"),
         ("learning_rate=nan", "learning_rate"),
@@ -83,6 +83,11 @@ def test_a_deepspeed_file_may_tune_what_the_recipe_leaves_open(tmp_path):
     made = zero_config(config.load("starchat-alpha", [f"deepspeed={tmp_path / 'ds.json'}"]), 8, cpu=False)
     assert made["zero_optimization"]["stage"] == 3
     assert made["zero_optimization"]["stage3_max_live_parameters"] == 7 and made["prescale_gradients"]
+
+
+def test_other_data_come_without_the_weights_of_the_recipes_own():
+    assert config.load("tiny").weights and not config.load("tiny", ["data=other.jsonl"]).weights
+    assert config.load("tiny", ["weights=2,3", "data=a.jsonl,b.jsonl"]).weights == (2, 3)
 
 
 def test_machines_are_found_by_name():

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections import Counter
 
 import pytest
 
@@ -150,7 +151,9 @@ def test_starchat_data_names_the_folder(monkeypatch, tmp_path):
     (tmp_path / "dialogues").mkdir()
     write(tmp_path / "dialogues" / "train.jsonl.gz", [GOOD])
     monkeypatch.setenv("STARCHAT_DATA", str(tmp_path))
-    assert len(dataset.load(config.load("tiny", ["eval_share=0"])).train) == 1
+    assert len(dataset.load(config.load("tiny", ["eval_share=0", "data=dialogues"])).train) == 1
+    mixed = dataset.load(config.load("tiny", ["max_dialogues=0", "eval_share=0"]))
+    assert Counter(one.source == "made" for one in mixed.train) == {True: 6000, False: 1} and not mixed.test
     monkeypatch.setenv("STARCHAT_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match="STARCHAT_DATA"):
         dataset.load(config.load("tiny"))

@@ -14,6 +14,7 @@ import pytest
 
 from assistant.conversation import start
 from assistant.template import STARCHAT, encode
+from tests.scale import rounds
 from training import trainer, vocabulary
 from training.encoding import Vocabulary
 
@@ -90,10 +91,10 @@ def single(folder, whole):
     return stage(folder, "single", 1)
 
 
-def stage(folder, name, ranks):
+def stage(folder, name, ranks, *more, timeout=280):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
-    asked = [*launcher, RANKS, folder, name, str(ranks), *keys(folder)]
-    done = subprocess.run(asked, capture_output=True, text=True, env=ENVIRONMENT, timeout=280, check=False)
+    asked = [*launcher, RANKS, folder, name, str(ranks), *keys(folder), *more]
+    done = subprocess.run(asked, capture_output=True, text=True, env=ENVIRONMENT, timeout=timeout, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads((folder / f"{name}.json").read_text())
 
@@ -130,6 +131,15 @@ def test_resuming_is_exact_to_the_last_bit(whole):
     assert whole["resumed"]["losses"] == whole["losses"][32:]
     assert whole["resumed"]["evals"] == whole["evals"][2:]
     assert whole["same_weights"]
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+def test_resuming_is_exact_wherever_the_run_was_cut(folder, whole):
+    steps = random.Random(SEED).sample(range(1, 48), rounds(20))
+    (folder / "cuts").write_text(" ".join(map(str, steps)))
+    found = stage(folder, "cuts", 2, "save_every=1", "keep=99", timeout=3600)
+    assert found == {str(step): True for step in steps}
 
 
 def test_one_rank_and_two_give_the_same_curve(whole, single):
