@@ -50,6 +50,15 @@ class Text:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The engine's request, clamped to the window; the texts that end the reply; and what it begins with by form."""
+
+    request: EngineRequest
+    stops: tuple[str, ...]
+    opening: str
+
+
 Signal = Wait | Text | Finish
 
 
@@ -94,26 +103,35 @@ async def _steps(host: ModelHost, call: Call, ticket: Ticket) -> AsyncIterator[S
     while loaded is None:
         yield Wait("loading", progress=host.progress)
         loaded = await host.loaded(SIGN_OF_LIFE / 4)
-    request, stops, opening = await asyncio.get_running_loop().run_in_executor(host.encoder, _prepare, loaded, call)
+    work = await prepared(host, loaded, call)
     async for ahead in host.scheduler.turn(ticket, SIGN_OF_LIFE):
         yield Wait("queued", ahead=ahead)
     yield Wait("reading")
-    work = partial(stopping.stream, loaded.engine, request, stops)
+    steps = partial(stopping.stream, loaded.engine, work.request, work.stops)
     state: Literal["reading", "writing"] = "reading"
-    async for item in host.scheduler.run(ticket, work, SIGN_OF_LIFE):
+    async for item in host.scheduler.run(ticket, steps, SIGN_OF_LIFE):
         if item is None:
             yield Wait(state)
         elif isinstance(item, Finish):
             yield item
         elif item.text:
-            text = item.text.removeprefix(opening) if state == "reading" else item.text
+            text = item.text.removeprefix(work.opening) if state == "reading" else item.text
             state = "writing"
             if text:
                 yield Text(text)
 
 
-def _prepare(loaded: Loaded, call: Call) -> tuple[EngineRequest, tuple[str, ...], str]:
-    """The engine's request, clamped to the window; the texts that end the reply; and what it begins with by form."""
+async def prepared(host: ModelHost, loaded: Loaded, call: Call) -> Work:
+    """What the engine is to do for a call.
+
+    Raises:
+        ContextOverflow: the prompt leaves no room in the window.
+        UsageError: it cannot be encoded.
+    """
+    return await asyncio.get_running_loop().run_in_executor(host.encoder, _prepare, loaded, call)
+
+
+def _prepare(loaded: Loaded, call: Call) -> Work:
     encoded = _encode(loaded, call.source)
     info = loaded.engine.info
     room = info.context_length - len(encoded.ids)
@@ -132,7 +150,7 @@ def _prepare(loaded: Loaded, call: Call) -> tuple[EngineRequest, tuple[str, ...]
         owner=call.owner,
         keep=isinstance(call.source, Conversation) and not call.private,
     )
-    return request, encoded.stop_texts + call.stops, encoded.opening
+    return Work(request, encoded.stop_texts + call.stops, encoded.opening)
 
 
 def _encode(loaded: Loaded, source: Source) -> Encoded:

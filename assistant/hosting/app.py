@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from assistant.conversation import from_openai
 from assistant.errors import AssistantError, UsageError
 from assistant.hosting import chat, doors
+from assistant.hosting import completions as complete
 from assistant.hosting.answering import count
 from assistant.hosting.doors import parse_door
 from assistant.hosting.events import EventStream, body_of, refusal, unless_disconnected
@@ -60,9 +61,13 @@ async def chats(host: ModelHost, request: Request) -> Response:
 
 
 async def completions(host: ModelHost, request: Request) -> Response:
-    """`POST /v1/completions`; with `suffix`, fill in the middle."""
-    call = _owned(parse_completion(await _json(request), request.headers), request)
-    return _answered(host, call, "text")
+    """`POST /v1/completions`; with `suffix`, fill in the middle; with `echo` or `logprobs`, for evaluation harnesses."""
+    raw = await _json(request)
+    special = complete.parse(raw, request.headers)
+    if special is None:
+        return _answered(host, _owned(parse_completion(raw, request.headers), request), "text")
+    calls, wish = special
+    return Whole(partial(complete.reply, host, [_owned(call, request) for call in calls], wish))
 
 
 async def models(host: ModelHost, _request: Request) -> Response:

@@ -67,18 +67,18 @@ async def events(host: ModelHost, call: Call, kind: Kind) -> AsyncIterator[str]:
     Raises:
         AssistantError: as `answer` does.
     """
-    envelope, first = _envelope(host, kind), True
+    cover, first = envelope(host, kind), True
     async with aclosing(answer(host, call)) as signals:  # type: ignore[type-var]  # an async generator
         async for signal in signals:
             if isinstance(signal, Wait):
                 yield comment(asdict(signal))
             elif isinstance(signal, Text):
-                yield data(envelope.part(signal.text, first=first))
+                yield data(cover.part(signal.text, first=first))
                 first = False
             else:
-                yield data(envelope.last(_completed(signal)))
+                yield data(cover.last(_completed(signal)))
                 if call.include_usage:
-                    yield data(envelope.chunk([], signal.usage))
+                    yield data(cover.chunk([], signal.usage))
     yield "data: [DONE]\n\n"
 
 
@@ -97,7 +97,7 @@ async def reply(host: ModelHost, call: Call, kind: Kind) -> dict[str, object]:
                 finish = _completed(signal)
     if finish is None:
         raise HostError("The engine ended without saying why.", "Send the request again.")
-    return _envelope(host, kind).whole("".join(parts), finish)
+    return envelope(host, kind).whole("".join(parts), finish)
 
 
 def ending(finish: Finish) -> dict[str, object]:
@@ -114,6 +114,7 @@ def _completed(finish: Finish) -> Finish:
     return finish
 
 
-def _envelope(host: ModelHost, kind: Kind) -> Envelope:
+def envelope(host: ModelHost, kind: Kind) -> Envelope:
+    """A new one, with an id of its own."""
     prefix = "chatcmpl" if kind == "chat" else "cmpl"
     return Envelope(kind, f"{prefix}-{uuid.uuid4().hex}", int(time.time()), host.spec.name)

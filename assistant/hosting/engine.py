@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from assistant.template import Tokenizer
 from assistant.wire import FinishReason, Usage
@@ -99,4 +99,25 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free the weights.  No stream may be open."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScore:
+    """How likely a given token was where it stands: its log-probability (natural), and the likeliest ids with theirs."""
+
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """An engine that can say how likely given tokens are.  `score` blocks as `Engine.stream` does, and takes its slot."""
+
+    def score(self, ids: tuple[int, ...], top: int, cancelled: Callable[[], bool]) -> Iterator[tuple[TokenScore, ...]]:
+        """The score of each of `ids` but the first, given those before it, in runs; ends early once `cancelled` says so.
+
+        Raises:
+            OutOfMemory: the request does not fit.
+        """
         ...

@@ -71,6 +71,8 @@ def parse_chat(raw: Mapping[str, Any], headers: Mapping[str, str]) -> Call:
     Raises:
         UsageError: naming the field and what it may be.
     """
+    if raw.get("logprobs"):
+        raise UsageError("`logprobs` is not supported in chats.", "Log-probabilities come from /v1/completions.")
     return _call(from_openai(raw.get("messages")), raw, headers, "chat")
 
 
@@ -103,8 +105,7 @@ def parse_prompt(raw: Mapping[str, Any]) -> str | tuple[int, ...]:
 
 
 def _call(source: Source, raw: Mapping[str, Any], headers: Mapping[str, str], urgency: Urgency) -> Call:
-    if raw.get("n") not in (None, 1):
-        raise UsageError("`n` must be 1: one reply a request.", "Send the request again for another reply.")
+    _refuse_the_unsupported(raw)
     options = raw.get("stream_options") or {}
     if not isinstance(options, dict):
         raise UsageError("`stream_options` must be an object.", "Send {'include_usage': true}.")
@@ -114,7 +115,7 @@ def _call(source: Source, raw: Mapping[str, Any], headers: Mapping[str, str], ur
         client=headers.get(CLIENT_HEADER, "")[:200],
         private=PRIVATE_HEADER in headers,
         urgency=_urgency(headers.get(URGENCY_HEADER, urgency)),
-        max_tokens=_whole(raw, wanted, 1, None),
+        max_tokens=whole_number(raw, wanted, 1, None),
         sampling=_sampling(raw),
         stops=_stops(raw.get("stop")),
         prediction=_prediction(raw.get("prediction")),
@@ -123,12 +124,35 @@ def _call(source: Source, raw: Mapping[str, Any], headers: Mapping[str, str], ur
     )
 
 
+def _refuse_the_unsupported(raw: Mapping[str, Any]) -> None:
+    """What would change the reply is refused rather than passed over; values that mean nothing are let through."""
+    for name in ("n", "best_of"):
+        if raw.get(name) not in (None, 1) or isinstance(raw.get(name), bool):
+            raise UsageError(f"`{name}` must be 1: one reply a request.", "Send the request again for another reply.")
+    for name, (nothing, what) in _UNSUPPORTED.items():
+        if raw.get(name) not in (None, *nothing):
+            raise UsageError(f"`{name}` is not supported: {what}.", f"Leave `{name}` out.")
+
+
+_UNSUPPORTED: Mapping[str, tuple[tuple[object, ...], str]] = {
+    "tools": (([],), "the model's output has no power here"),
+    "functions": (([],), "the model's output has no power here"),
+    "tool_choice": (("none", "auto"), "the model's output has no power here"),
+    "function_call": (("none", "auto"), "the model's output has no power here"),
+    "response_format": (({"type": "text"},), "replies are plain text"),
+    "modalities": ((["text"],), "replies are plain text"),
+    "audio": ((), "replies are plain text"),
+    "logit_bias": (({},), "tokens are drawn as the model has them"),
+    "top_logprobs": ((0,), "log-probabilities come from /v1/completions"),
+}
+
+
 def _sampling(raw: Mapping[str, Any]) -> Sampling:
     # Code is best written greedily, so a request that names no temperature gets 0.
     return Sampling(
         temperature=_number(raw, "temperature", 0.0, 0.0, 2.0),
         top_p=_number(raw, "top_p", 1.0, 0.0, 1.0) or 1.0,
-        seed=_whole(raw, "seed", -_SEED_LIMIT, _SEED_LIMIT - 1),
+        seed=whole_number(raw, "seed", -_SEED_LIMIT, _SEED_LIMIT - 1),
     )
 
 
@@ -180,12 +204,18 @@ def _flag(raw: Mapping[str, Any], name: str) -> bool:
     return bool(value)
 
 
-def _whole(raw: Mapping[str, Any], name: str, lowest: int, highest: int | None) -> int | None:
+def whole_number(raw: Mapping[str, Any], name: str, lowest: int, highest: int | None) -> int | None:
+    """The field `name`, or None where it is not given.
+
+    Raises:
+        UsageError: it is no whole number in this range.
+    """
     value = raw.get(name)
     if value is None:
         return None
     if type(value) is not int or value < lowest or (highest is not None and value > highest):
-        raise UsageError(f"`{name}` must be a whole number of at least {lowest}.", "Send another number.")
+        limit = "" if highest is None else f" and at most {highest}"
+        raise UsageError(f"`{name}` must be a whole number of at least {lowest}{limit}.", "Send another number.")
     return value
 
 

@@ -10,12 +10,13 @@ import torch
 
 from assistant.errors import ContextOverflow, OutOfMemory, UsageError
 from assistant.hosting.detokenizer import Detokenizer
-from assistant.hosting.engine import EngineInfo, EngineRequest, Finish, Piece
+from assistant.hosting.engine import EngineInfo, EngineRequest, Finish, Piece, TokenScore
 from assistant.hosting.torch_engine import memory
 from assistant.hosting.torch_engine.decode import CPU, CPU_BF16, GPU, Pace, Step, generate
 from assistant.hosting.torch_engine.kv import bucket
 from assistant.hosting.torch_engine.loading import Loaded
 from assistant.hosting.torch_engine.prefixes import Prefixes
+from assistant.hosting.torch_engine.scoring import SCORED_AT_ONCE, score
 from assistant.hosting.torch_engine.tokenizer import FolderTokenizer
 from assistant.wire import Usage
 
@@ -61,6 +62,13 @@ class TorchEngine:
             raise
         finally:
             self._prefixes.keep(kv)
+
+    def score(self, ids: tuple[int, ...], top: int, cancelled: Callable[[], bool]) -> Iterator[tuple[TokenScore, ...]]:
+        """See `Scorer`."""
+        for part in (ids[:-1], ids[-1:]):
+            self._admitted(EngineRequest(part or ids, 1, frozenset()))
+        with memory.told_as_out_of_memory(f"A text of {len(ids)} tokens", self._loaded.free):
+            yield from score(self._loaded.model, ids, top, cancelled, SCORED_AT_ONCE)
 
     def close(self) -> None:
         """Free the weights.  The engine is of no use afterwards."""

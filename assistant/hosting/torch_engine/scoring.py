@@ -1,0 +1,41 @@
+"""Log-probabilities of given tokens: one pass over a text, exact, in the format that the model runs in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from transformers import PreTrainedModel
+
+from assistant.hosting.engine import TokenScore
+
+SCORED_AT_ONCE = 64
+"""Tokens of one pass: the logits of all of them are held, of a large vocabulary 600 kB for each."""
+
+
+def score(
+    model: PreTrainedModel, ids: Sequence[int], top: int, cancelled: Callable[[], bool], chunk: int
+) -> Iterator[tuple[TokenScore, ...]]:
+    """The score of each of `ids` but the first, given those before it; `chunk` of them at a time.
+
+    Softmax is taken in float32 over the whole vocabulary.  Ends early once `cancelled` answers True.
+    """
+    past = None
+    for start in range(0, len(ids) - 1, chunk):
+        if cancelled():
+            return
+        part = ids[start : min(start + chunk, len(ids) - 1)]
+        with torch.inference_mode():
+            output = model(input_ids=torch.tensor([list(part)], device=model.device), past_key_values=past, use_cache=True)
+            logs = torch.log_softmax(output.logits[0].float(), dim=-1)
+        past = output.past_key_values
+        yield tuple(_rows(logs, ids[start + 1 : start + 1 + len(part)], top))
+
+
+def _rows(logs: torch.Tensor, following: Sequence[int], top: int) -> Iterator[TokenScore]:
+    """`logs`: log-probabilities, shape `[positions, vocabulary]`; `following`: the token that came after each position."""
+    best = torch.topk(logs, max(1, min(top, logs.shape[-1])), dim=-1)
+    chosen = logs[torch.arange(len(following)), torch.tensor(list(following))].tolist()
+    for place, logprob in enumerate(chosen):
+        likeliest = zip(best.indices[place].tolist(), best.values[place].tolist(), strict=True)
+        yield TokenScore(logprob, tuple(likeliest) if top else ())
