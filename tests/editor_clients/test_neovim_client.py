@@ -14,6 +14,7 @@ import pytest
 from tests.editor_clients import golden_paths as golden
 from tests.editor_clients.conftest import CLIENTS, REAL_MODEL
 from tests.editor_clients.neovim_at_terminal import Neovim
+from tests.editor_clients.processes import server_process
 from tests.editor_clients.real_fix import SUMS, check_fix
 from tests.editor_clients.terminal import until
 from tests.server.buffer import BUGGY, FIXED, REPLY, engine_is_idle
@@ -46,20 +47,6 @@ def neovim(installed: Callable[..., Path], home: Path, environment: dict[str, st
     yield start
     for each in started:
         each.close()
-
-
-def server_process(home: Path) -> int:
-    """The process of the one server that this test's editor runs."""
-    found = [int(each.parent.name) for each in Path("/proc").glob("[0-9]*/environ") if _is_server(each, home)]
-    return found[0] if len(found) == 1 else 0
-
-
-def _is_server(environ: Path, home: Path) -> bool:
-    try:
-        mine = f"STARCHAT_HOME={home}\0".encode() in environ.read_bytes()
-        return mine and b"assistant-server" in (environ.parent / "cmdline").read_bytes()
-    except OSError:
-        return False
 
 
 def statusline(editor: Neovim) -> str:
