@@ -47,6 +47,7 @@ class Creation:
 
     language: that of the new file.  document, region: what it is made from, where it is made from one.
     attachments, piped: what the model is shown beside it.  problems: what tools report.
+    instructions: what the project asks of its code, as text before every prompt.
     """
 
     command: Command
@@ -59,6 +60,7 @@ class Creation:
     max_tokens: int | None = None
     temperature: float = 0.0
     problems: tuple[str, ...] = ()
+    instructions: str = ""
 
 
 async def create_file(task: Creation, client: ModelClient) -> AsyncGenerator[Waiting | Delta | Note | Answer]:
@@ -94,7 +96,8 @@ def conversation_of(task: Creation, attempt: Try) -> Conversation:
         "problems": reported(task.problems),
         **attempt.values,
     }
-    return start(task.command.prompt(attempt.section, **values).strip(), task.command.prompt("system"))
+    said = task.command.prompt(attempt.section, **values).strip()
+    return start(task.instructions + said, task.command.prompt("system"))
 
 
 async def _request(task: Creation, attempt: Try, client: ModelClient) -> ChatRequest:

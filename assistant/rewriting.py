@@ -42,6 +42,7 @@ class Rewrite:
 
     max_tokens: the longest reply; None allows what the region asks for.  problems: what tools report about it.
     question: the user's own words.  seed: of a reply that is drawn.  first: the prompt of the first try.
+    instructions: what the project asks of its code, as text before every prompt.
     """
 
     command: Command
@@ -53,6 +54,7 @@ class Rewrite:
     question: str = ""
     seed: int | None = None
     first: Try = field(default_factory=Try)
+    instructions: str = ""
 
 
 async def rewrite_region(task: Rewrite, client: ModelClient) -> AsyncGenerator[Waiting | Delta | Note | Answer]:
@@ -87,7 +89,8 @@ def conversation_of(task: Rewrite, attempt: Try) -> Conversation:
         "problems": reported(task.problems),
         **attempt.values,
     }
-    return start(task.command.prompt(attempt.section, **values).strip(), task.command.prompt("system"))
+    said = task.command.prompt(attempt.section, **values).strip()
+    return start(task.instructions + said, task.command.prompt("system"))
 
 
 def surrounding(task: Rewrite) -> Shown:

@@ -40,6 +40,7 @@ class Settings:
     threads: CPU threads of the engine; None leaves one core free where there are more than two.
     idle_minutes: how long the model host stays after its last request; 0 means for ever.
     history: whether chats are kept on this machine's disk.
+    project: whether the model is shown a project's own instructions (`AGENTS.md`).
     """
 
     model: str | None = None
@@ -52,6 +53,7 @@ class Settings:
     idle_minutes: float = 30.0
     few_shot: str | None = None
     history: bool = True
+    project: bool = True
 
 
 _ENVIRONMENT = {
@@ -65,6 +67,7 @@ _ENVIRONMENT = {
     "STARCHAT_IDLE_MINUTES": "idle_minutes",
     "STARCHAT_FEW_SHOT": "few_shot",
     "STARCHAT_HISTORY": "history",
+    "STARCHAT_PROJECT": "project",
 }
 
 
@@ -151,7 +154,7 @@ def _checked(key: str, value: object, origin: str) -> Any:  # noqa: ANN401 - the
         if value not in _CHOICES[key]:
             raise SettingsError(f"{origin} sets {key} to {value!r}.", f"Use one of {', '.join(_CHOICES[key])}.")
         return value
-    if key == "history":
+    if key in ("history", "project"):
         return _switch(key, value, origin)
     if key in ("threads", "idle_minutes"):
         return _number(key, value, origin)

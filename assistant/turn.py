@@ -52,6 +52,7 @@ class Turn:
     language: what a translation is written in.
     max_tokens: the longest reply; None takes what the window leaves.
     seed: of replies that are drawn.  explain: whether an edit's first try says what is wrong before it writes.
+    instructions: what the project asks of its code (`assistant.instructions`), as text before every prompt.
     """
 
     command: Command
@@ -66,6 +67,7 @@ class Turn:
     language: Language | None = None
     seed: int | None = None
     explain: bool = False
+    instructions: str = ""
 
 
 async def take(turn: Turn, client: ModelClient) -> AsyncGenerator[Event]:
@@ -113,7 +115,8 @@ def _question(turn: Turn, attempt: Try = _FIRST) -> Conversation:
         }
     with_files = files and attempt.section == "user" and turn.command.has("user with files")
     section = "user with files" if with_files else attempt.section
-    return start(turn.command.prompt(section, **values, **attempt.values).strip(), turn.command.prompt("system"))
+    said = turn.command.prompt(section, **values, **attempt.values).strip()
+    return start(turn.instructions + said, turn.command.prompt("system"))
 
 
 async def _answer(turn: Turn, client: ModelClient) -> AsyncGenerator[Event]:
@@ -162,6 +165,7 @@ def _rewrite(turn: Turn) -> Rewrite:
         turn.question,
         seed=turn.seed,
         first=Try("unchanged") if turn.explain and turn.command.has("unchanged") else Try(),
+        instructions=turn.instructions,
     )
 
 
@@ -178,6 +182,7 @@ def _creation(turn: Turn) -> Creation:
         turn.max_tokens,
         turn.temperature,
         turn.problems,
+        turn.instructions,
     )
 
 

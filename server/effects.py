@@ -14,7 +14,9 @@ from lsprotocol import types
 from assistant.answer import Answer, Note
 from assistant.client import Delta, ModelClient, Waiting
 from assistant.commands import Effect
+from assistant.document import Document
 from assistant.errors import HostBusy, InputError
+from assistant.instructions import instructions_for
 from assistant.languages import language_named
 from assistant.staged import staged
 from assistant.turn import Event, Turn, take
@@ -25,6 +27,7 @@ from server.errands import Errand
 from server.files import excerpt, lines_of, path_of, source
 from server.jobs import Job, Outcome
 from server.model import connected, in_thread, waiting_text
+from server.options import resolve
 from server.progress import Progress
 from server.session import Session
 
@@ -72,8 +75,19 @@ def _turn(session: Session, errand: Errand) -> Turn:
     turn = Turn(errand.command, about.question, problems=about.problems, language=language_named(about.language))
     if errand.command.takes("region"):
         document = source(session, about.uri).document
-        return replace(turn, document=document, lines=lines_of(document.text, about.range))
+        lines = lines_of(document.text, about.range)
+        return replace(turn, document=document, lines=lines, instructions=_instructions(session, document))
     return replace(turn, attachments=(excerpt(session, about.uri, about.range),) if about.uri else ())
+
+
+def _instructions(session: Session, document: Document) -> str:
+    """What the project asks of its code, unless the user would rather not have it shown."""
+    if document.path is None or not resolve(session.options).project:
+        return ""
+    found = instructions_for(document.path)
+    for sentence in found.notes:
+        session.tell(sentence, types.MessageType.Info)
+    return found.text
 
 
 async def _with_diff(session: Session, errand: Errand) -> Turn:

@@ -17,7 +17,8 @@ SECTION = "starchat"
 class Options:
     """What stands under `starchat.` in the editor's settings; None where it says nothing.
 
-    model, quantization, device, endpoint, few_shot, threads, idle_minutes, history: as in `assistant.settings.Settings`.
+    model, quantization, device, endpoint, few_shot, threads, idle_minutes, history, project: as in
+        `assistant.settings.Settings`.
     confirm_edits: whether the client is to ask before it makes an edit, where it can.
     targets: the languages that translating offers.
     """
@@ -30,6 +31,7 @@ class Options:
     threads: int | None = None
     idle_minutes: float | None = None
     history: bool | None = None
+    project: bool | None = None
     confirm_edits: bool = False
     targets: tuple[str, ...] = ()
 
@@ -76,6 +78,7 @@ _KEYS = {
     "threads": "threads",
     "idleMinutes": "idle_minutes",
     "history": "history",
+    "project": "project",
     "edits.confirm": "confirm_edits",
     "translate.targets": "targets",
 }
@@ -109,6 +112,7 @@ _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "threads": ("a number", _is_number),
     "idleMinutes": ("a number", _is_number),
     "history": ("true or false", lambda value: isinstance(value, bool)),
+    "project": ("true or false", lambda value: isinstance(value, bool)),
     "edits.confirm": ("true or false", lambda value: isinstance(value, bool)),
     "translate.targets": ("a list of names", lambda value: isinstance(value, list) and all(isinstance(x, str) for x in value)),
 }

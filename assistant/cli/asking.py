@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from pathlib import Path
 
 from assistant.cli.output import print_context, print_json
 from assistant.cli.session import hold
-from assistant.cli.targets import piped, target_turn
+from assistant.cli.targets import piped, project_text, target_turn
 from assistant.cli.terminal import answer_printer, printable
 from assistant.commands import Command, command
 from assistant.errors import UsageError
@@ -39,6 +40,7 @@ def ask(options: argparse.Namespace) -> int:
         piped=piped(),
         max_tokens=options.max_tokens,
         temperature=options.temperature,
+        instructions=project_text(Path(options.file[0]), options) if options.file else "",
     )
     if not (turn.question.strip() or turn.piped.strip()):
         raise UsageError("There is no question.", 'Ask one: assistant ask "How do I reverse a list in Python?"')

@@ -9,6 +9,7 @@ from pathlib import Path
 from assistant import staged
 from assistant.cli.editing import asked
 from assistant.cli.output import print_context, print_json
+from assistant.cli.targets import project_text
 from assistant.cli.terminal import confirm, printable
 from assistant.commands import command
 from assistant.turn import Turn
@@ -23,7 +24,13 @@ def commit(options: argparse.Namespace) -> int:
         EditConflict: something else was staged meanwhile.
     """
     what = staged.staged(Path.cwd())
-    turn = Turn(command("commit"), piped=what.diff, max_tokens=options.max_tokens, temperature=options.temperature)
+    turn = Turn(
+        command("commit"),
+        piped=what.diff,
+        max_tokens=options.max_tokens,
+        temperature=options.temperature,
+        instructions=project_text(what.root, options),
+    )
     if options.show_context:
         return print_context(turn)
     for sentence in what.left_out:

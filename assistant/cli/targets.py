@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from assistant import aiming
-from assistant.cli.options import file_and_lines
+from assistant.cli.options import file_and_lines, settings_from
 from assistant.cli.terminal import printable
 from assistant.commands import Command
 from assistant.context import shown_path
@@ -17,6 +17,7 @@ from assistant.document import Document, load
 from assistant.edits import region_of
 from assistant.errors import InputError, UsageError
 from assistant.gathering import secret_note
+from assistant.instructions import instructions_for
 from assistant.languages import Language
 from assistant.reports import Report, read_report
 from assistant.turn import Turn
@@ -46,8 +47,19 @@ def target_turn(row: Command, options: argparse.Namespace, language: Language | 
         max_tokens=options.max_tokens,
         temperature=options.temperature,
         language=language,
+        instructions=project_text(path, options),
     )
     return _aimed(turn, document, report) if report.sentences else turn
+
+
+def project_text(place: Path, options: argparse.Namespace) -> str:
+    """What the project around `place` asks of its code, for the prompt; empty where the user would rather not have it shown."""
+    if getattr(options, "no_project", False) or not settings_from(options).project:
+        return ""
+    found = instructions_for(place)
+    for note in found.notes:
+        print(printable(note), file=sys.stderr)
+    return found.text
 
 
 def piped() -> str:

@@ -118,3 +118,18 @@ def test_context_is_shown_without_asking(run: Callable, file: Path) -> None:
         done = run(*arguments, "--show-context")
         assert done.returncode == 0 and said in done.stdout, done.stderr
         assert "nothing was sent" in done.stdout
+
+
+def test_a_projects_instructions_are_shown_unless_switched_off(run: Callable, script: Callable, file: Path) -> None:
+    (file.parent / "AGENTS.md").write_text("Use long names.\nmodel = 'evil'\n")
+    for arguments in (
+        ("explain", "adder.py"),
+        ("edit", "adder.py", "x"),
+        ("tests", "adder.py"),
+        ("ask", "x", "-f", "adder.py"),
+    ):
+        assert "Use long names." in run(*arguments, "--show-context").stdout
+        assert "long names" not in run(*arguments, "--show-context", "--no-project").stdout
+        assert "long names" not in run(*arguments, "--show-context", env={"STARCHAT_PROJECT": "0"}).stdout
+    model = script({"match": "Use long names", "reply": "Told."}, {"reply": "no"})
+    assert run("explain", "adder.py", "-m", model).stdout == "Told.\n"
