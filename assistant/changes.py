@@ -14,6 +14,7 @@ from pathlib import Path
 
 from assistant.errors import InputError
 from assistant.settings import home
+from assistant.staged import without_secrets
 
 MAX_BYTES = 1_000_000
 """A longer diff is refused: no model here could be shown one."""
@@ -22,8 +23,10 @@ _SECONDS = 30.0
 _FILTER = re.compile(r"filter\.(.+)\.(?:clean|smudge|process)", re.IGNORECASE | re.DOTALL)
 
 
-def diff(folder: Path, *, staged: bool = False) -> str:
+def diff(folder: Path, *, staged: bool = False) -> tuple[str, tuple[str, ...]]:
     """The changes in the repository around `folder` since its last commit; with `staged` those alone that a commit would take.
+
+    Files that look like secrets are named, but not shown; a sentence for each says so.
 
     Raises:
         InputError: git is missing, there is no repository, nothing has changed, or the diff is too long.
@@ -36,7 +39,7 @@ def diff(folder: Path, *, staged: bool = False) -> str:
         )
     if len(text) > MAX_BYTES:
         raise InputError(f"The diff has {len(text):,} bytes, and at most {MAX_BYTES:,} can be shown.", "Attach single files.")
-    return text.decode(errors="replace")
+    return without_secrets(text.decode(errors="replace"))
 
 
 def _has_commit(folder: Path) -> bool:

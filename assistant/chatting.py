@@ -194,21 +194,21 @@ async def _fitting(chat: Chat, said: Said, question: Entry, client: ModelClient)
     messages = chat.messages
     chat.left_out = min(chat.left_out, len(messages))
     whole = _conversation(said.command, messages[chat.left_out :], question)
-    count = await client.count(whole)
-    if count.limit is None or count.count + LEAST_ANSWER_TOKENS <= count.limit:
+    count = await _counted(whole, client)
+    if count and _fits(count):
         return _Fitting(whole)
     alone = await client.count(_conversation(said.command, (), question))
-    if alone.count + LEAST_ANSWER_TOKENS > count.limit:
+    if alone.limit is None or not _fits(alone):
         raise ContextOverflow(
-            f"The message has {_tokens(alone)}; the model's window holds {count.limit:,}, answer included.",
+            f"The message has {_tokens(alone)}; the model's window holds {alone.limit or 0:,}, answer included.",
             "Attach fewer or shorter files, or choose a model with a larger window.",
         )
     if said.when_full == "refuse":
         raise ChatFull(
-            f"The chat has grown to {_tokens(count)}; the model's window holds {count.limit:,}, answer included.",
+            f"The chat has grown to {_tokens(count)}; the model's window holds {alone.limit:,}, answer included.",
             "Begin a new chat, or have its oldest messages left out.",
         )
-    return await _shortened(chat, said, question, client, max(count.limit - count.limit // ANSWER_SHARE, alone.count))
+    return await _shortened(chat, said, question, client, max(alone.limit - alone.limit // ANSWER_SHARE, alone.count))
 
 
 async def _shortened(chat: Chat, said: Said, question: Entry, client: ModelClient, room: int) -> _Fitting:
@@ -217,8 +217,8 @@ async def _shortened(chat: Chat, said: Said, question: Entry, client: ModelClien
     low, high = chat.left_out // 2 + 1, len(messages) // 2
     while low < high:
         middle = (low + high) // 2
-        shorter = await client.count(_conversation(said.command, messages[2 * middle :], question))
-        low, high = (low, middle) if shorter.count <= room else (middle + 1, high)
+        shorter = await _counted(_conversation(said.command, messages[2 * middle :], question), client)
+        low, high = (low, middle) if shorter and shorter.count <= room else (middle + 1, high)
     chat.left_out = 2 * low
     note = (
         f"The first {chat.left_out} of {len(messages)} messages no longer fit into the model's window:"
@@ -227,8 +227,20 @@ async def _shortened(chat: Chat, said: Said, question: Entry, client: ModelClien
     return _Fitting(_conversation(said.command, messages[chat.left_out :], question), note)
 
 
-def _tokens(count: TokenCount) -> str:
-    return f"{'' if count.exact else 'about '}{count.count:,} tokens"
+async def _counted(conversation: Conversation, client: ModelClient) -> TokenCount | None:
+    """The tokens of a conversation; None where it is so long that the host does not even count it."""
+    try:
+        return await client.count(conversation)
+    except ContextOverflow:
+        return None
+
+
+def _fits(count: TokenCount) -> bool:
+    return count.limit is None or count.count + LEAST_ANSWER_TOKENS <= count.limit
+
+
+def _tokens(count: TokenCount | None) -> str:
+    return f"{'' if count.exact else 'about '}{count.count:,} tokens" if count else "many times more tokens than fit"
 
 
 def _conversation(row: Command, messages: Sequence[Entry], question: Entry) -> Conversation:

@@ -41,7 +41,7 @@ def staged(folder: Path) -> Staged:
     diff = _git(root, "diff", "--staged", "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames", "--unified=2")
     if not diff.strip():
         raise InputError("Nothing is staged.", "Stage what belongs together first: git add FILE.")
-    open_diff, secrets = _without_secrets(diff)
+    open_diff, secrets = without_secrets(diff)
     shown, left_out = _within(open_diff, BUDGET)
     return Staged(root, _git(root, "write-tree").strip(), shown, (*secrets, *left_out))
 
@@ -86,7 +86,7 @@ def _run(folder: Path, *arguments: str, stdin: str = "") -> subprocess.Completed
     )
 
 
-def _without_secrets(diff: str) -> tuple[str, tuple[str, ...]]:
+def without_secrets(diff: str) -> tuple[str, tuple[str, ...]]:
     """The diff with the names of secrets alone, and a sentence for each of them."""
     kept, notes = [], []
     for text in _files(diff):

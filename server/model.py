@@ -14,7 +14,7 @@ from assistant.client import ModelClient, Waiting, remote
 from assistant.errors import AssistantError, Cancelled, ConsentNeeded
 from assistant.host import connect
 from assistant.models.offers import Offer, Progress, size_text
-from assistant.models.prepare import prepare
+from assistant.models.prepare import on_disk, prepare
 from assistant.models.spec import ModelSpec
 from assistant.settings import Settings
 from server.options import resolve
@@ -50,7 +50,7 @@ async def connected(session: Session, tell: Tell) -> AsyncIterator[ModelClient]:
 async def warm(session: Session) -> None:
     """Start the host of a model that lies on the disk already; a download is never begun here."""
     settings = resolve(session.options)
-    if settings.endpoint or not await in_thread(lambda: _on_disk(settings)):
+    if settings.endpoint or not await in_thread(lambda: on_disk(settings)):
         return
     async with connected(session, lambda message, share: None):
         return
@@ -109,20 +109,6 @@ async def _agreed(session: Session, offer: Offer) -> bool:
     asked = types.ShowMessageRequestParams(types.MessageType.Info, question, choices)
     answer = await session.editor.window_show_message_request_async(asked)
     return answer is not None and answer.title == DOWNLOAD
-
-
-def _on_disk(settings: Settings) -> bool:
-    """Whether the model is here already; the network is not touched."""
-    from assistant.models.catalogue import find
-    from assistant.models.decision import decide
-    from assistant.models.hardware import probe
-    from assistant.models.prepare import is_hub_id
-    from assistant.models.receipts import installed
-
-    model = settings.model
-    if model is None or find(model):
-        return installed(decide(probe(), settings).entry.name) is not None
-    return installed(model) is not None if is_hub_id(model) else True
 
 
 async def in_thread(work: Callable[[], T]) -> T:

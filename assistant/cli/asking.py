@@ -16,7 +16,7 @@ from assistant.errors import UsageError
 from assistant.gathering import gather
 from assistant.turn import Turn
 
-_CUT = {
+CUT = {
     "length": "The answer was cut off at its token limit. Allow more with --max-tokens, or ask for less.",
     "loop": "The answer was cut off because it began to repeat itself. Ask in other words.",
     "cancelled": "The answer was cut off because the model host was stopped. Ask again.",
@@ -58,6 +58,6 @@ def _answer(turn: Turn, options: argparse.Namespace) -> int:
     held = asyncio.run(hold(turn, options, None if options.json else answer_printer(stream=not options.no_stream)))
     if options.json:
         print_json(held)
-    if held.answer.finish_reason in _CUT:
-        print(f"assistant: {_CUT[held.answer.finish_reason]}", file=sys.stderr)
+    if held.answer.finish_reason in CUT:
+        print(f"assistant: {CUT[held.answer.finish_reason]}", file=sys.stderr)
     return 0

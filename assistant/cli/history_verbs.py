@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from assistant.cli.terminal import answer_printer, confirm, printable
 from assistant.errors import Cancelled, InputError, StorageError, UsageError
 from assistant.history import erasing, exporting, records
 from assistant.history.database import history_folder
-from assistant.history.records import Summary
+from assistant.history.records import Entry, Summary
 from assistant.history.searching import search
 
 NOTHING = "No conversation is kept yet; `assistant chat` begins one."
@@ -110,6 +110,17 @@ def print_summaries(summaries: tuple[Summary, ...]) -> None:
     for one in summaries:
         title = printable(one.title).replace("\n", " ").replace("\t", " ")
         print(f"{one.id}  {exporting.moment(one.updated)}  {one.messages:>4}  {title}")
+
+
+def print_conversation(entries: Sequence[Entry]) -> None:
+    """Messages as they are read on a terminal: the question after a mark, the answer as Markdown."""
+    for entry in entries:
+        if entry.role == "user":
+            print(f"> {printable(entry.shown)}\n")
+            continue
+        printer = answer_printer(stream=False)
+        printer.write(entry.content)
+        printer.close()
 
 
 def write_new(path: Path, parts: Iterator[str]) -> int:

@@ -28,8 +28,13 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--json", action="store_true", help="print exactly one JSON object")
     group.add_argument("--show-context", action="store_true", help="print what the model is shown, and ask nothing")
     group.add_argument("--no-project", action="store_true", help="do not show the model the project's AGENTS.md")
-    group.add_argument("--max-tokens", type=_positive, metavar="N", help="the longest reply, in tokens")
-    group.add_argument(
+    add_answer_limits(group)
+
+
+def add_answer_limits(parser: argparse._ActionsContainer) -> None:
+    """How long an answer may be, and how much chance plays in it."""
+    parser.add_argument("--max-tokens", type=_positive, metavar="N", help="the longest reply, in tokens")
+    parser.add_argument(
         "--temperature", type=_temperature, default=0.0, metavar="T", help="0 to 2; 0, the default, takes the likeliest token"
     )
 

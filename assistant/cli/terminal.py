@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -82,6 +84,26 @@ class Progress:
         """A lasting line beside the answer, such as why there was a second try."""
         self.clear()
         print(printable(text), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def unechoed() -> Iterator[None]:
+    """While an answer is printed, what the user types ahead is kept for the next prompt, but not shown in the midst of it."""
+    try:
+        import termios
+
+        before = termios.tcgetattr(sys.stdin)
+    except Exception:  # no terminal, or one of another kind: `termios.error` is no `OSError`, and Windows has no such module
+        yield
+        return
+    changed = [*before]
+    changed[3] &= ~termios.ECHO
+    try:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, changed)
+        yield
+    finally:
+        with suppress(termios.error):  # the terminal is gone
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
 def print_diff(diff: str) -> None:

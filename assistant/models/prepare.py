@@ -40,6 +40,14 @@ def prepare(settings: Settings, consent: Consent, report: Report) -> ModelSpec:
     return spec
 
 
+def on_disk(settings: Settings) -> bool:
+    """Whether the model is here already; the network is not touched."""
+    model = settings.model
+    if model is None or find(model):
+        return receipts.installed(decide(probe(), settings).entry.name) is not None
+    return receipts.installed(model) is not None if is_hub_id(model) else True
+
+
 def is_remote(model: str) -> bool:
     """Whether this names an OpenAI-compatible server rather than a model on this machine."""
     return model.lower().startswith(("http://", "https://"))

@@ -81,6 +81,7 @@ def test_context_by_reference(editor: Editor, script: Callable[..., str], tmp_pa
     git(repository, "add", ".")
     git(repository, "commit", "-qm", "First")
     (repository / "a.py").write_text("x = 2\n")
+    (repository / ".env").write_text("KEY=c4n4ry\n")
     editor.initialize(
         NEOVIM, rootUri=repository.as_uri(), initializationOptions={"starchat": {"model": script({"echo": True})}}
     )
@@ -107,6 +108,7 @@ def test_context_by_reference(editor: Editor, script: Callable[..., str], tmp_pa
         ({"kind": "diff", "staged": True}, "Nothing is staged"),
         ({"kind": "diff", "uri": tmp_path.as_uri()}, "workspace"),
         ({"kind": "file", "uri": (tmp_path / "script0.json").as_uri()}, "neither open nor inside"),
+        ({"kind": "file", "uri": (repository / ".env").as_uri()}, "looks like a secret"),
         ({"kind": "memory"}, "no context of the kind"),
         ({"kind": "selection", "uri": uri}, "needs a range"),
         ({"kind": "diagnostics", "uri": uri}, "no diagnostics"),
