@@ -96,6 +96,7 @@ async def _run(session: Session, job: Job, errand: Errand) -> Outcome:
     except Exception as error:  # the last net: a bug of ours ends the job in order, too
         log.warning("A job failed: %s", type(error).__name__)
         outcome = Outcome(job.id, "failed", f"Something went wrong that should not have: {type(error).__name__}.")
+        session.tell(outcome.reason)
     progress.end(outcome.reason)
     return outcome
 

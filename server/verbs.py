@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from assistant.errors import AssistantError, EditConflict, UsageError
 from server import running
 from server.errands import argument_of
+from server.jobs import LAST_SECONDS
 from server.session import Session
 from server.undoing import undo
 
@@ -25,7 +27,10 @@ async def _cancel(session: Session, arguments: Arguments) -> dict[str, Any]:
 
 
 async def _undo(session: Session, arguments: Arguments) -> dict[str, Any]:
-    """Take the last edit back."""
+    """Take the last edit back; one that the editor is just making is waited for."""
+    finishing = [job.task for job in session.jobs.values() if job.finishing and job.task is not None]
+    if finishing:
+        await asyncio.wait(finishing, timeout=LAST_SECONDS)
     try:
         return {"outcome": "applied", "reason": await undo(session, argument_of(arguments).uri)}
     except AssistantError as error:

@@ -97,15 +97,18 @@ def tiny(architecture: str) -> Path:
     return make_tiny(architecture, _folder() / f"tiny-{architecture}")
 
 
-def make_tiny_starchat(folder: Path, dialogues: Iterable[tuple[str, str]] = DIALOGUES, steps: int = 40) -> Path:
-    """A GPTBigCode of two layers with one KV head that has learned `dialogues` (question, answer) by heart.
+def make_tiny_starchat(
+    folder: Path, dialogues: Iterable[tuple[str, str]] = DIALOGUES, steps: int = 40, more: Iterable[Conversation] = ()
+) -> Path:
+    """A GPTBigCode of two layers with one KV head that has learned `dialogues` (question, answer) by heart, and `more`.
 
     It knows each question without a system message and with `SYSTEM`.  `steps` of AdamW; 0 leaves it untrained.
     """
     make_tiny("gpt_bigcode", folder)
     if steps:
         model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-        _learn_by_heart(model, folder, tuple(dialogues), steps)
+        lessons = [lesson for question, answer in dialogues for lesson in _lessons(question, answer)]
+        _learn_by_heart(model, folder, [*lessons, *more], steps)
         model.save_pretrained(folder)
     return folder
 
@@ -165,15 +168,11 @@ def _write_tokenizer(folder: Path) -> int:
     return tokenizer.get_vocab_size()
 
 
-def _learn_by_heart(model: Any, folder: Path, dialogues: tuple[tuple[str, str], ...], steps: int) -> None:
+def _learn_by_heart(model: Any, folder: Path, lessons: Iterable[Conversation], steps: int) -> None:
     from assistant.hosting.torch_engine.tokenizer import FolderTokenizer
 
     tokenizer = FolderTokenizer(folder)
-    encoded = [
-        template.encode(template.STARCHAT, conversation, tokenizer, generate=False)
-        for question, answer in dialogues
-        for conversation in _lessons(question, answer)
-    ]
+    encoded = [template.encode(template.STARCHAT, conversation, tokenizer, generate=False) for conversation in lessons]
     longest = max(len(one.ids) for one in encoded)
     ids = torch.zeros(len(encoded), longest, dtype=torch.long)
     labels = torch.full_like(ids, -100)

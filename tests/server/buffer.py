@@ -63,13 +63,14 @@ class Buffer:
         return line_starts(lines)[position["line"]] + to_offset(lines[position["line"]], position["character"], self.encoding)
 
 
-def begin(editor: Editor, capabilities: dict[str, Any], model: str) -> None:
+def begin(editor: Editor, capabilities: dict[str, Any], model: str, settings: dict[str, Any] | None = None) -> None:
+    settings = settings or {"model": model}
     editor.answers["window/workDoneProgress/create"] = lambda params: None
     editor.answers["window/showDocument"] = lambda params: {"success": True}
-    editor.answers["workspace/configuration"] = lambda params: [{"model": model}]
+    editor.answers["workspace/configuration"] = lambda params: [settings]
     editor.answers["workspace/textDocumentContent/refresh"] = lambda params: None
     editor.answers["client/registerCapability"] = lambda params: None
-    editor.initialize(capabilities, initializationOptions={"starchat": {"model": model}})
+    editor.initialize(capabilities, initializationOptions={"starchat": settings})
 
 
 def code_actions(editor: Editor, uri: str, **context: Any) -> list[dict[str, Any]]:
