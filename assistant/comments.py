@@ -32,6 +32,12 @@ def refuse_changed_code(document: Document, after: str, reply: str = "") -> None
             raise CodeChanged(_difference(document.text, after, old, new), "Nothing was changed; ask again.", reply)
 
 
+def same_code(document: Document, after: str) -> bool:
+    """Whether `after` is the document's text but for comments, docstrings and blank lines."""
+    before, now = code_tokens(document.text, document.language), code_tokens(after, document.language)
+    return [token for token, _ in before] == [token for token, _ in now]
+
+
 def code_tokens(text: str, language: Language) -> list[Token]:
     """What `text` consists of beside comments and documentation, structure included.
 

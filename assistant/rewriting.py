@@ -14,7 +14,7 @@ from math import ceil
 from assistant.answer import Answer, Note
 from assistant.client import ChatRequest, Delta, ModelClient, Waiting
 from assistant.commands import Command
-from assistant.comments import refuse_changed_code
+from assistant.comments import refuse_changed_code, same_code
 from assistant.context import Shown, check_room, fence_for, shown_region, surroundings
 from assistant.conventions import conventions
 from assistant.conversation import Conversation, start
@@ -24,7 +24,7 @@ from assistant.endpoints import CHARACTERS_PER_TOKEN
 from assistant.errors import NoEdit
 from assistant.exchange import Exchange
 from assistant.lines import split_lines
-from assistant.refusals import UnknownName
+from assistant.refusals import NoChange, UnknownName
 from assistant.region import Region
 from assistant.reply import code_of
 from assistant.suspicions import new_unknown_names
@@ -141,8 +141,8 @@ def _outcome(task: Rewrite, exchanged: Exchange, usage: Usage) -> Answer | NoEdi
     try:
         code = code_of(reply, exchanged.finish_reason, task.document.language, _subject(task))
         plan = rewrite(task.document, task.region, code)
-        if task.command.has("unknown"):
-            _refuse_unknown_names(task.document, plan.apply(task.document.text), code)
+        if task.command.name == "fix":
+            _refuse_what_cannot_help(task.document, plan.apply(task.document.text), code)
         if task.command.keeps_code:
             refuse_changed_code(task.document, plan.apply(task.document.text), code)
     except NoEdit as refusal:
@@ -151,7 +151,10 @@ def _outcome(task: Rewrite, exchanged: Exchange, usage: Usage) -> Answer | NoEdi
     return Answer(reply.text, code, exchanged.finish_reason, usage, plan, task.region)
 
 
-def _refuse_unknown_names(document: Document, after: str, code: str) -> None:
+def _refuse_what_cannot_help(document: Document, after: str, code: str) -> None:
+    """No bug goes by changing comments alone, and none by forgetting where a name comes from."""
+    if document.language.grammar is not None and same_code(document, after):
+        raise NoChange("The answer changes comments alone.", "Say what is wrong, or ask again in other words.", code)
     names = new_unknown_names(document.text, after) if document.language.name == "Python" else ()
     if names:
         shown = ", ".join(f"`{name}`" for name in names[:5])

@@ -49,10 +49,16 @@ def scene_of(document: Document, region: Region, lines: list[str], code: list[st
     inside = [found for found in ours if region.start <= found.start and found.end <= region.end]
     around = [found for found in ours if found.start < region.start < found.end and found.end >= region.end]
     rest = [found for found in ours if found not in inside and found not in around]
-    known = frozenset(line.strip() for line in lines)
+    inner = range(region.start, region.end)
+    known = frozenset(line.strip() for n, line in enumerate(lines) if not (n in inner and _is_inner_import(line)))
     subject = _subject(inside, region, lines, document.language)
     theirs = _definitions_of(code, document.language)
     return Scene(document.language, region, lines, code, around, inside, rest, subject, theirs, known)
+
+
+def _is_inner_import(line: str) -> bool:
+    """Whether it imports inside a block: an answer with the same line above its code has moved it there."""
+    return line != line.lstrip() and IMPORT.match(line.lstrip()) is not None
 
 
 def _subject(inside: Sequence[Definition], region: Region, lines: Sequence[str], language: Language) -> Definition | None:

@@ -72,8 +72,13 @@ def _of_function(function: Function) -> Iterator[str]:
             yield f"`{name}` is filled, but never looked at."
     for name in _always_none(function):
         yield f"`{name}` is None from beginning to end."
-    for statement in _unreachable(function):
-        yield f"Line {statement.lineno}, `{ast.unparse(statement).splitlines()[0]}`, is never reached."
+    for before, statement in _unreachable(function):
+        what = f"line {statement.lineno}, `{ast.unparse(statement).splitlines()[0]}`, is never reached."
+        yield (
+            f"The loop of line {before.lineno} never ends by itself: {what}"
+            if _never_ends(before)
+            else what[0].upper() + what[1:]
+        )
     for call in _endless_calls(function):
         yield f"`{ast.unparse(call)}` calls the function again with the same arguments."
     for comparison in _same_sides(function):
@@ -148,14 +153,14 @@ def _always_none(function: Function) -> Iterator[str]:
                 yield name
 
 
-def _unreachable(function: Function) -> Iterator[ast.stmt]:
-    """Statements after one that never lets the next begin."""
+def _unreachable(function: Function) -> Iterator[tuple[ast.stmt, ast.stmt]]:
+    """Statements that never let the next begin, and the next."""
     for node in ast.walk(function):
         for block in (getattr(node, name, None) for name in ("body", "orelse", "finalbody")):
             if isinstance(block, list):
                 for one, following in pairwise(block):
                     if isinstance(one, (ast.Return, ast.Raise, ast.Continue, ast.Break)) or _never_ends(one):
-                        yield following
+                        yield one, following
                         break
 
 

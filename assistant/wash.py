@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ from assistant.languages import Language
 from assistant.lines import body, is_blank, split_lines, trimmed
 
 _THOUGHT = re.compile(r"\A\s*<think>.*?(?:</think>|\Z)", re.DOTALL)
+_STRING = re.compile(r"[rRuU]?[\"']")
 _FENCE = re.compile(r"^[ \t]*(?:`{3,}[^`]*|~{3,}.*)$")
 
 
@@ -23,7 +25,19 @@ def washed(code: str, old: Sequence[str], language: Language) -> list[str]:
     if without_control_words(text.strip()) == text.strip():
         code = without_control_words(code)
     lines = trimmed([body(line) for line in split_lines(code)])
-    return trimmed(_without_fences(lines, old, language))
+    return trimmed(_without_docstring_of_the_file(trimmed(_without_fences(lines, old, language)), old, language))
+
+
+def _without_docstring_of_the_file(lines: list[str], old: Sequence[str], language: Language) -> list[str]:
+    """Python's `lines` without a string before all code, where the region has none: the model repeats the file's."""
+    if language.name != "Python" or not lines or not _STRING.match(lines[0]) or any(_STRING.match(line) for line in old[:1]):
+        return lines
+    try:
+        first = ast.parse("\n".join(lines)).body[0]
+    except (SyntaxError, ValueError, IndexError):
+        return lines
+    text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    return lines[first.end_lineno or 0 :] if text else lines
 
 
 def _without_fences(lines: list[str], old: Sequence[str], language: Language) -> list[str]:

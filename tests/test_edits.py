@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from assistant.document import Document
 from assistant.edits import Change, EditPlan, Region, region_of, rewrite
 from assistant.errors import InputError, NoEdit, UsageError
-from assistant.languages import language_of
+from assistant.languages import PYTHON, language_of
 from assistant.lines import body, end, line_starts, split_lines
 
 ENDS = st.sampled_from(["\n", "\r\n", "\r"])
@@ -185,3 +185,21 @@ def test_two_small_changes_are_two_edits():
     source = document(text)
     plan = rewrite(source, region_of(source, None), text.replace("line 2", "second").replace("line 7", "seventh"))
     assert [text[change.start : change.end] for change in plan.changes] == ["line 2\n", "line 7\n"]
+
+
+def test_an_import_that_moves_out_of_the_function_is_kept() -> None:
+    text = '"""Doc."""\n\n\ndef f(x):\n    import math\n\n    return math.sqrt(x)\n'
+    code = '"""Doc."""\n\nimport math\n\n\ndef f(x):\n    return math.sin(x)\n'
+    document = Document(None, text, language=PYTHON)
+    after = rewrite(document, Region(3, 7), code).apply(text)
+    assert after == '"""Doc."""\n\n\nimport math\n\n\ndef f(x):\n    return math.sin(x)\n'
+
+
+def test_the_docstring_of_the_file_is_not_repeated() -> None:
+    text = '"""Doc, long."""\n\n\ndef f(x):\n    """Own."""\n    return x\n'
+    document = Document(None, text, language=PYTHON)
+    code = '"""Doc."""\nimport math\n\ndef f(x):\n    """Own."""\n    return math.sin(x)\n'
+    after = rewrite(document, Region(3, 6), code).apply(text)
+    assert after == text.replace("return x", "return math.sin(x)").replace("def f", "import math\n\ndef f")
+    whole = rewrite(document, Region(0, 6), code).apply(text)
+    assert whole.startswith('"""Doc."""\n')

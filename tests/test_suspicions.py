@@ -24,7 +24,10 @@ def of(text: str) -> tuple[str, ...]:
         ("found = []\n    found.append(x)\n    return x", "`found` is filled, but never looked at"),
         ("counts = {}\n    counts[x] = 1\n    return x", "`counts` is filled, but never looked at"),
         ("last = None\n    for y in x: y.before = last\n    return x", "`last` is None from beginning to end"),
-        ("while True:\n        x += 1\n        if x > 3: return x\n    return 0", "Line 5, `return 0`, is never reached"),
+        (
+            "while True:\n        x += 1\n        if x > 3: return x\n    return 0",
+            "The loop of line 2 never ends by itself: line 5, `return 0`, is never reached",
+        ),
         ("return x\n    x += 1", "Line 3, `x += 1`, is never reached"),
         ("return f(x)", "`f(x)` calls the function again with the same arguments"),
         ("return x.a == x.a", "`x.a == x.a` compares a value with itself"),

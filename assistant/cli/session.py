@@ -16,6 +16,7 @@ from assistant.cli.terminal import Printer, Progress
 from assistant.client import Delta, ModelClient, Waiting, remote
 from assistant.host import connect
 from assistant.models.prepare import is_remote, prepare
+from assistant.plotting import Drawn
 from assistant.settings import Settings
 from assistant.turn import Event, Turn, take
 
@@ -41,8 +42,8 @@ async def hold(turn: Turn, options: argparse.Namespace, printer: Printer | None,
     try:
         async with connected(options, progress) as client:
             events = fix_checked(turn, plan, client) if plan else take(turn, client)
-            ended = await _show(events, printer, progress)
-            answer = ended.answer if isinstance(ended, Checked) else ended
+            ended = await show(events, printer, progress)
+            answer = ended if isinstance(ended, Answer) else ended.answer
             return Held(answer, client.profile.name, ended if isinstance(ended, Checked) else None)
     finally:
         progress.clear()
@@ -86,7 +87,10 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-async def _show(steps: AsyncGenerator[Event | Checked], printer: Printer | None, progress: Progress) -> Answer | Checked:
+async def show(
+    steps: AsyncGenerator[Event | Checked] | AsyncGenerator[Event | Drawn], printer: Printer | None, progress: Progress
+) -> Answer | Checked | Drawn:
+    """Show what happens on the way; the last event is what is handed back."""
     written = 0
     async with aclosing(steps) as events:
         async for event in events:
@@ -103,7 +107,7 @@ async def _show(steps: AsyncGenerator[Event | Checked], printer: Printer | None,
                     progress.show(f"writing … {written:,} characters")
                 case Note(text):
                     progress.note(text)
-                case Answer() | Checked():
+                case Answer() | Checked() | Drawn():
                     return event
     raise AssertionError("a turn always ends with an answer")
 

@@ -1,0 +1,160 @@
+"""A figure from a question: the model writes a script, and where the user asks, it is run in the sandbox and repaired.
+
+Figure -> the script -> the sandbox -> a picture, or a traceback that the model is shown, twice at most -> Drawn
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from assistant.answer import Answer, Note
+from assistant.client import ModelClient
+from assistant.commands import command
+from assistant.context import fenced
+from assistant.errors import NoEdit, UsageError
+from assistant.languages import PYTHON
+from assistant.sandbox import Job, Limits, Outcome, check_available, run
+from assistant.tables import Table, described
+from assistant.turn import Event, Turn, take
+
+REPAIRS = 2
+"""How often a script that fails is shown to the model again."""
+
+SECONDS = 60.0
+_MOST_LINES = 12
+_MAP_WORDS = ("map", "countr", "world", "europe", "africa", "asia", "america", "continent")
+_MAP_HINT = (
+    "For a map use no file and no other package: `from assistant.shapes import countries` gives a function; `countries()`"
+    " returns a dict from each country's English name to a list of outlines, each a list of (longitude, latitude) pairs. Draw"
+    " each outline with `ax.fill(*zip(*outline), ...)`, and call `ax.set_aspect('equal')`."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """How a run ended.
+
+    answer: the script that was run last.  picture: the bytes of the PNG, None where the script failed to the end.
+    description: the figures as JSON (see `assistant.cage.figure`).  repairs: how often the model was shown a failure.
+    failure: what the script said last, where it failed.
+    """
+
+    answer: Answer
+    picture: bytes | None
+    description: str
+    repairs: int
+    failure: str = ""
+
+
+def plot_turn(question: str, table: Table | None = None) -> Turn:
+    """The turn that asks for a script."""
+    parts = [question.strip()]
+    if table is not None:
+        parts.append(described(table))
+    if any(word in question.lower() for word in _MAP_WORDS):
+        parts.append(_MAP_HINT)
+    return Turn(command("plot"), question="\n\n".join(parts))
+
+
+def check_drawable() -> None:
+    """Refuse where nothing can be drawn here.
+
+    Raises:
+        UsageError: the packages of the extra `plot` are not installed.
+    """
+    missing = [name for name in ("matplotlib", "seaborn") if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"Drawing needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed.",
+            "Install the extra: pip install 'starchat-assistant[plot]'.",
+        )
+
+
+async def drawn(
+    turn: Turn, first: Answer, client: ModelClient, table: Table | None = None, *, confined: bool = True
+) -> AsyncGenerator[Event | Drawn]:
+    """Run a script, have it repaired while it fails; the last item is the `Drawn`.
+
+    Raises:
+        SandboxError: it cannot be run safely here.
+        AssistantError: as `assistant.turn.take`.
+    """
+    if confined:
+        check_available()
+    answer, repairs = first, 0
+    while True:
+        yield Note("Running the script …")
+        outcome, picture, description = await _tried(answer, table, confined=confined)
+        if picture is not None:
+            yield Drawn(answer, picture, description, repairs)
+            return
+        said = _said(outcome)
+        yield Note(f"The script failed: {said.splitlines()[-1] if said else f'status {outcome.status}'}")
+        if repairs == REPAIRS:
+            yield Drawn(answer, None, "", repairs, said)
+            return
+        repairs += 1
+        try:
+            async with aclosing(take(_repair(turn, answer, said), client)) as events:
+                async for event in events:
+                    if isinstance(event, Answer):
+                        answer = replace(event, usage=answer.usage + event.usage)
+                    else:
+                        yield event
+        except NoEdit as refusal:
+            yield Drawn(answer, None, "", repairs, f"{said}\n{refusal.message}")
+            return
+
+
+def _repair(turn: Turn, answer: Answer, said: str) -> Turn:
+    attempt = fenced(answer.code or "", PYTHON)
+    question = f"{turn.question}\n\nThis script was written for it, and it fails:\n\n{attempt}\n\n{fenced(said)}\n\nCorrect it."
+    return replace(turn, question=question)
+
+
+async def _tried(answer: Answer, table: Table | None, *, confined: bool) -> tuple[Outcome, bytes | None, str]:
+    """How the script ended, its picture and the description of that."""
+    folder = await asyncio.to_thread(_laid_out, answer.code or "", table)
+    try:
+        command = (sys.executable, "-P", "-m", "assistant.cage.figure", "figure.py", "figure.png")
+        environment = {"MPLCONFIGDIR": str(folder / "home"), "MPLBACKEND": "Agg"}
+        outcome = await run(Job(command, folder, environment=environment, limits=Limits(seconds=SECONDS), confined=confined))
+        return outcome, *await asyncio.to_thread(_result, folder, outcome)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _laid_out(code: str, table: Table | None) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="starchat-plot-")).resolve()
+    (folder / "figure.py").write_text(code, encoding="utf-8")
+    if table is not None:
+        shutil.copyfile(table.path, folder / table.path.name)
+    return folder
+
+
+def _result(folder: Path, outcome: Outcome) -> tuple[bytes | None, str]:
+    picture, description = folder / "figure.png", folder / "figure.png.json"
+    if not outcome.passed or not picture.is_file() or picture.is_symlink() or description.is_symlink():
+        return None, ""
+    return picture.read_bytes(), description.read_text(encoding="utf-8")
+
+
+def _said(outcome: Outcome) -> str:
+    """What the script printed last; why it was stopped, where it was."""
+    lines = [line for line in outcome.output.splitlines() if line.strip()][-_MOST_LINES:]
+    stopped = {
+        "time": f"It did not end within {SECONDS:.0f} s.",
+        "memory": "It took too much memory.",
+        "processes": "It started too many processes.",
+        "output": "It printed too much.",
+        "disk": "It wrote too much.",
+    }.get(outcome.stopped)
+    return "\n".join([*lines, stopped] if stopped else lines)
