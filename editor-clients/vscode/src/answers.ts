@@ -6,10 +6,13 @@ import type { Middleware } from "vscode-languageclient/node";
 /** The server's own documents are shown as rendered Markdown where the editor can; everything else as usual. */
 export const showDocument: NonNullable<NonNullable<Middleware["window"]>["showDocument"]> = async (params, token, next) => {
   const uri = vscode.Uri.parse(params.uri);
-  const known = uri.scheme === "starchat" && (await vscode.commands.getCommands(true)).includes("markdown.showPreviewToSide");
-  if (!known) {
+  if (uri.scheme !== "starchat") {
     return next(params, token);
   }
-  await vscode.commands.executeCommand("markdown.showPreviewToSide", uri);
-  return { success: true };
+  try {
+    await vscode.commands.executeCommand("markdown.showPreviewToSide", uri);
+    return { success: true };
+  } catch {
+    return next(params, token); // the editor's Markdown preview is turned off
+  }
 };

@@ -3,6 +3,7 @@
 import * as vscode from "vscode";
 import { LanguageClient, State, type LanguageClientOptions, type Middleware } from "vscode-languageclient/node";
 import { locate } from "./locate";
+import { NOT_RUNNING } from "./sentence";
 
 /** What the server says of the model: the parameters of `starchat/status`. */
 export interface Status {
@@ -47,10 +48,9 @@ export class Assistant implements vscode.Disposable {
     const client = new LanguageClient("starchat", "StarChat", { command: found.command, options }, this.options());
     this.client = client;
     client.onNotification("starchat/status", (status: Status) => this.heard(status));
-    client.onDidChangeState(({ newState }) => this.now(LIVES[newState]));
+    client.onDidChangeState(({ newState }) => this.follow(client, newState));
     try {
       await client.start();
-      this.heard(await client.sendRequest<Status>("starchat/status", {}));
     } catch (error) {
       this.output.error(`The server could not be started: ${String(error)}`);
       this.now("stopped");
@@ -70,10 +70,10 @@ export class Assistant implements vscode.Disposable {
     await client?.dispose().catch((error: unknown) => this.output.warn(`The server did not end in order: ${String(error)}`));
   }
 
-  /** The running client.  Throws a sentence for the user where there is none. */
+  /** The client; while it starts, what is asked of it waits.  Throws a sentence for the user where there is none. */
   get running(): LanguageClient {
-    if (this.client?.state !== State.Running) {
-      throw new Error("The StarChat server is not running. Use “StarChat: Restart Server”.");
+    if (this.client === undefined) {
+      throw new Error(NOT_RUNNING);
     }
     return this.client;
   }
@@ -95,6 +95,16 @@ export class Assistant implements vscode.Disposable {
       initializationOptions: { starchat: vscode.workspace.getConfiguration("starchat") },
       middleware: this.middleware(this),
     };
+  }
+
+  /** The client starts a server that has died again by itself, a few times; what the one before said holds no longer. */
+  private follow(client: LanguageClient, state: State): void {
+    this.now(LIVES[state]);
+    if (state === State.Running) {
+      client.sendRequest<Status>("starchat/status", {}).then((status) => this.heard(status), () => {});
+    } else {
+      this.status = { state: "off", model: "", active: 0, queued: 0 };
+    }
   }
 
   private heard(status: Status): void {

@@ -2,10 +2,12 @@
 
 import { spawn } from "node:child_process";
 import { readdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
 import * as vscode from "vscode";
 import type { Assistant } from "./assistant";
 import { canRun, environmentFolder } from "./locate";
+import { sentence } from "./sentence";
 
 const WINDOWS = process.platform === "win32";
 
@@ -51,8 +53,7 @@ async function setUp(context: vscode.ExtensionContext, assistant: Assistant): Pr
     void vscode.window.showInformationMessage("StarChat: The server is set up.");
   } catch (error) {
     assistant.output.error(String(error));
-    const sentence = `StarChat: ${error instanceof Error ? error.message : String(error)}`;
-    const choice = await vscode.window.showErrorMessage(sentence, "Show Log");
+    const choice = await vscode.window.showErrorMessage(`StarChat: ${sentence(error)}`, "Show Log");
     if (choice) assistant.output.show();
   }
 }
@@ -98,7 +99,7 @@ async function findPython(): Promise<string> {
 
 function succeeds(python: string, code: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const child = spawn(python, ["-I", "-c", code], { stdio: "ignore", cwd: "/" });
+    const child = spawn(python, ["-I", "-c", code], { stdio: "ignore", cwd: tmpdir() });
     child.on("error", () => resolve(false));
     child.on("close", (status) => resolve(status === 0));
   });

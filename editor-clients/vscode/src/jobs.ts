@@ -9,6 +9,7 @@ import {
 } from "vscode-languageclient/node";
 import type { Argument } from "./argument";
 import type { Assistant } from "./assistant";
+import { sentence } from "./sentence";
 
 /** How a command ended: the reply to `workspace/executeCommand`. */
 export interface Outcome {
@@ -37,7 +38,7 @@ export async function run(assistant: Assistant, verb: string, argument: Argument
     tell(assistant, outcome);
     return outcome;
   } catch (error) {
-    void vscode.window.showErrorMessage(`StarChat: ${error instanceof Error ? error.message : String(error)}`);
+    void vscode.window.showErrorMessage(`StarChat: ${sentence(error)}`);
     return undefined;
   } finally {
     ended.fire("uri" in argument ? (argument.uri as string) : undefined);
@@ -47,8 +48,8 @@ export async function run(assistant: Assistant, verb: string, argument: Argument
 let jobs = 0;
 
 async function withProgress(client: LanguageClient, command: string, argument: object): Promise<Outcome> {
-  const known = client.initializeResult?.capabilities.executeCommandProvider?.commands ?? [];
-  if (!known.includes(command)) {
+  const known = client.initializeResult?.capabilities.executeCommandProvider?.commands;
+  if (known && !known.includes(command)) {
     throw new Error(`This server does not know “${command}”. Update it, then restart it.`);
   }
   const token = `vscode-${++jobs}`;

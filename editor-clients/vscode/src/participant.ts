@@ -25,7 +25,7 @@ async function answer(
   token: vscode.CancellationToken,
 ): Promise<vscode.ChatResult> {
   const last = history.findLast((turn) => turn instanceof vscode.ChatResponseTurn);
-  const chat = (last?.result.metadata?.["chat"] as string | undefined) ?? (await create(assistant));
+  const chat = (last?.result.metadata?.["chat"] as string | undefined) ?? (await create(assistant)).chat;
   const context = references.flatMap(({ value }) => contextOf(value));
   await say(assistant, { chat, text: prompt, context }, token, (piece) =>
     piece.kind === "delta" ? stream.markdown(piece.text) : stream.progress(piece.message),
@@ -49,7 +49,7 @@ function provider(assistant: Assistant): vscode.LanguageModelChatProvider {
     onDidChangeLanguageModelChatInformation: assistant.onChange,
     provideLanguageModelChatInformation: () => (assistant.life === "running" ? [information(assistant)] : []),
     provideLanguageModelChatResponse: async (_model, messages, _options, progress, token) => {
-      const chat = await create(assistant);
+      const { chat } = await create(assistant);
       try {
         await say(assistant, { chat, text: transcript(messages), context: [] }, token, (piece) => {
           if (piece.kind === "delta") progress.report(new vscode.LanguageModelTextPart(piece.text));

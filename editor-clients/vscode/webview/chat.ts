@@ -35,7 +35,7 @@ window.addEventListener("message", ({ data }: MessageEvent<ToPage>) => {
     case "references":
       return drawReferences(data.references);
     case "chats":
-      return drawChats(data.chats, data.current, host.postMessage);
+      return drawChats(data, host.postMessage);
     case "server":
       server = data;
       return drawServer();
@@ -66,17 +66,18 @@ function article(message: Message, last: boolean): HTMLElement {
   else text.innerHTML = render(message.text);
   node.append(text);
   if (message.role === "assistant" && busy && last) node.classList.add("growing");
-  if (message.notice) node.append(notice(message.notice, last));
+  if (message.notice) node.append(notice(message.notice, last && !busy && message.failed === true, message.full ?? false));
   return node;
 }
 
-function notice(sentence: string, last: boolean): HTMLElement {
-  const again = element("button", { type: "button" }, "Try Again");
-  again.addEventListener("click", () => host.postMessage({ kind: "again" }));
+function notice(sentence: string, last: boolean, full: boolean): HTMLElement {
+  const again = element("button", { type: "button" }, full ? "Leave the Oldest Out" : "Try Again");
+  again.addEventListener("click", () => host.postMessage({ kind: "again", shorten: full }));
   return element("p", { class: "notice", role: "status" }, [element("span", {}, sentence), ...(last ? [again] : [])]);
 }
 
 function chip(reference: Reference): HTMLElement {
+  if (reference.uri === undefined) return element("li", { class: "past" }, reference.label);
   const button = element("button", { type: "button", title: "Show it" }, reference.label);
   button.addEventListener("click", () => host.postMessage({ kind: "reveal", reference }));
   return element("li", {}, [button]);

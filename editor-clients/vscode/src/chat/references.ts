@@ -30,6 +30,7 @@ export async function choose(): Promise<Reference[]> {
 
 /** Show the file, with the lines selected. */
 export async function reveal({ uri, range }: Reference): Promise<void> {
+  if (uri === undefined) return;
   const selection = range && rangeOf(range);
   await vscode.window.showTextDocument(vscode.Uri.parse(uri), selection ? { selection } : {});
 }

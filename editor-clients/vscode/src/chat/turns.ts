@@ -12,7 +12,7 @@ export interface Turn {
 }
 
 /** What comes while a turn is under way. */
-export type Piece = { kind: "delta"; text: string } | { kind: "status"; message: string };
+export type Piece = { kind: "delta"; text: string } | { kind: "status" | "note"; message: string };
 
 const PIECES = new ProgressType<Piece>();
 let turns = 0;
@@ -20,7 +20,7 @@ let turns = 0;
 /** Say something, and hear the answer piece by piece; cancelling the token stops the model. */
 export async function say(
   assistant: Assistant,
-  question: { chat: string; text: string; context: Pick<Reference, "uri" | "range">[] },
+  question: { chat: string; text: string; context: Pick<Reference, "uri" | "range">[]; shorten?: boolean },
   token: vscode.CancellationToken,
   hear: (piece: Piece) => void,
 ): Promise<Turn> {
@@ -33,19 +33,28 @@ export async function say(
   }
 }
 
-export async function create(assistant: Assistant): Promise<string> {
-  return (await assistant.request<{ chat: string }>("starchat/chat/create", {})).chat;
+/** A new chat; `kept`: whether it lies in the history, and so outlives the server. */
+export function create(assistant: Assistant): Promise<{ chat: string; kept: boolean }> {
+  return assistant.request("starchat/chat/create", {});
 }
 
-export async function list(assistant: Assistant): Promise<Summary[]> {
-  return (await assistant.request<{ chats: Summary[] }>("starchat/chat/list", {})).chats;
+export async function list(assistant: Assistant, search: string): Promise<Summary[]> {
+  return (await assistant.request<{ chats: Summary[] }>("starchat/chat/list", { limit: 50, search })).chats;
 }
 
 export async function show(assistant: Assistant, chat: string): Promise<Message[]> {
-  const { messages } = await assistant.request<{ messages: { role: string; content: string }[] }>("starchat/chat/show", { chat });
-  return messages
-    .filter(({ role }) => role !== "system")
-    .map(({ role, content }) => ({ role: role === "user" ? "user" : "assistant", text: content }));
+  const { messages } = await assistant.request<{ messages: Kept[] }>("starchat/chat/show", { chat });
+  return messages.filter(({ role }) => role !== "system").map(message);
+}
+
+interface Kept {
+  role: string;
+  content: string;
+  attached?: string[];
+}
+
+function message({ role, content, attached = [] }: Kept): Message {
+  return { role: role === "user" ? "user" : "assistant", text: content, references: attached.map((label) => ({ label })) };
 }
 
 export async function remove(assistant: Assistant, chat: string): Promise<void> {

@@ -1,7 +1,9 @@
 // The chat view: what it shows, and what the user does in it.
 
 import * as vscode from "vscode";
+import { ResponseError } from "vscode-languageclient/node";
 import type { Assistant } from "../assistant";
+import { sentence } from "../sentence";
 import { apply, copy, insert } from "./code";
 import type { Message, Reference, ToHost, ToPage } from "./messages";
 import { page } from "./page";
@@ -10,7 +12,7 @@ import { create, list, remove, say, show } from "./turns";
 
 export class ChatView implements vscode.WebviewViewProvider {
   private view: vscode.WebviewView | undefined;
-  private chat: string | undefined;
+  private chat: { chat: string; kept: boolean } | undefined;
   private messages: Message[] = [];
   private references: Reference[] = [];
   private turn: vscode.CancellationTokenSource | undefined;
@@ -62,8 +64,8 @@ export class ChatView implements vscode.WebviewViewProvider {
     this.draw();
   }
 
-  async list(): Promise<void> {
-    this.post({ kind: "chats", chats: await list(this.assistant), current: this.chat });
+  async list(search = ""): Promise<void> {
+    this.post({ kind: "chats", chats: await list(this.assistant, search), current: this.chat?.chat, search });
   }
 
   private async heard(message: ToHost): Promise<unknown> {
@@ -74,13 +76,13 @@ export class ChatView implements vscode.WebviewViewProvider {
       case "send":
         return this.send(message.text, this.references.splice(0));
       case "again":
-        return this.again();
+        return this.again(message.shorten);
       case "stop":
         return this.stop();
       case "new":
         return this.begin();
       case "list":
-        return this.list();
+        return this.list(message.search);
       case "open":
         return this.openChat(message.chat);
       case "delete":
@@ -106,7 +108,7 @@ export class ChatView implements vscode.WebviewViewProvider {
     }
   }
 
-  private async send(text: string, references: Reference[]): Promise<void> {
+  private async send(text: string, references: Reference[], shorten = false): Promise<void> {
     if (this.turn) {
       return;
     }
@@ -117,15 +119,18 @@ export class ChatView implements vscode.WebviewViewProvider {
     this.draw();
     try {
       this.chat ??= await create(this.assistant);
-      const context = references.map(({ uri, range }) => (range ? { uri, range } : { uri }));
-      const done = await say(this.assistant, { chat: this.chat, text, context }, turn.token, (piece) => {
+      const context = references.flatMap(({ uri, range }) => (uri ? [range ? { uri, range } : { uri }] : []));
+      const done = await say(this.assistant, { chat: this.chat.chat, text, context, shorten }, turn.token, (piece) => {
         if (piece.kind === "delta") answer.text += piece.text;
-        if (messages === this.messages) this.post(piece.kind === "delta" ? piece : { kind: "waiting", message: piece.message });
+        if (piece.kind === "note") answer.notice = piece.message;
+        else if (messages === this.messages) this.post(piece.kind === "delta" ? piece : { kind: "waiting", message: piece.message });
       });
       answer.text = done.text;
       if (done.finishReason === "length") answer.notice = "The answer ends here because the model's window is full.";
     } catch (error) {
+      answer.failed = true;
       answer.notice = turn.token.isCancellationRequested ? "Stopped." : sentence(error);
+      answer.full = error instanceof ResponseError && (error.data as { code?: string } | undefined)?.code === "chat_full";
     } finally {
       turn.dispose();
       this.turn = undefined;
@@ -134,29 +139,29 @@ export class ChatView implements vscode.WebviewViewProvider {
   }
 
   /** Put the last question once more. */
-  private async again(): Promise<void> {
+  private async again(shorten: boolean): Promise<void> {
     const place = this.messages.findLastIndex(({ role }) => role === "user");
     const [question] = this.turn ? [] : this.messages.splice(place);
-    if (question) await this.send(question.text, question.references ?? []);
+    if (question) await this.send(question.text, question.references ?? [], shorten);
   }
 
   private async openChat(chat: string): Promise<void> {
     const messages = await show(this.assistant, chat);
     this.stop();
-    this.chat = chat;
+    this.chat = { chat, kept: true };
     this.messages = messages;
     this.draw();
   }
 
   private async deleteChat(chat: string): Promise<void> {
     await remove(this.assistant, chat);
-    if (chat === this.chat) this.begin();
+    if (chat === this.chat?.chat) this.begin();
     await this.list();
   }
 
   /** What the latest question was about, and so where its code belongs. */
   private lastReference(): Reference | undefined {
-    return this.messages.findLast(({ references }) => references?.length)?.references?.[0];
+    return this.messages.flatMap(({ references }) => references ?? []).findLast(({ uri }) => uri !== undefined);
   }
 
   private draw(): void {
@@ -167,7 +172,7 @@ export class ChatView implements vscode.WebviewViewProvider {
 
   private tellServer(): void {
     const { life, status } = this.assistant;
-    if (life !== "running") this.chat = undefined; // its chats may be gone with it
+    if (life !== "running" && !this.chat?.kept) this.chat = undefined; // it is gone with the server
     this.post({ kind: "server", life, model: status.model, remote: status.remote });
   }
 
@@ -178,8 +183,4 @@ export class ChatView implements vscode.WebviewViewProvider {
 
 function report(error: unknown): void {
   void vscode.window.showErrorMessage(`StarChat: ${sentence(error)}`);
-}
-
-function sentence(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
