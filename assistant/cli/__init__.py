@@ -16,7 +16,7 @@ from assistant import __version__
 from assistant.cli.terminal import printable
 from assistant.errors import AssistantError, Cancelled, StorageError
 
-_COMMANDS = ("ask", "chat", "fix", "verbs", "plot", "commit", "history", "models", "hosts", "serve", "doctor")
+_COMMANDS = ("ask", "chat", "fix", "verbs", "plot", "commit", "history", "models", "hosts", "serve", "doctor", "housekeeping")
 
 _EXIT_CODES = """\
 exit codes:

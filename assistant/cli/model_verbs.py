@@ -13,6 +13,7 @@ from assistant.models import receipts, registry
 from assistant.models.catalogue import Entry, find, suggestion
 from assistant.models.offers import size_text
 from assistant.models.overview import Row, fix_rate_text, overview, row_of
+from assistant.settings import model_cache
 
 
 def list_models(options: argparse.Namespace) -> int:
@@ -111,6 +112,24 @@ def remove(options: argparse.Namespace) -> int:
     print(f"{name} is removed ({size_text(freed)} freed).")
     if receipt and not receipt.folder.is_relative_to(receipts.folder_of(name)):
         print(f"The hub's cache, which other programs share, still holds {receipt.folder}.")
+    return 0
+
+
+def disk_usage(options: argparse.Namespace) -> int:
+    """Show how much of the disk each model takes."""
+    from assistant.places import places
+
+    rows = [(place.what.removeprefix("the model "), place) for place in places() if place.kind == "models"]
+    rows.sort(key=lambda row: -row[1].bytes)
+    if options.json:
+        print(json.dumps({"models": [{"name": name, "path": str(place.path), "bytes": place.bytes} for name, place in rows]}))
+        return 0
+    for name, place in rows:
+        print(f"{size_text(place.bytes):>10}  {name}")
+    print(f"{size_text(sum(place.bytes for _, place in rows)):>10}  in all, in {model_cache()}")
+    elsewhere = [receipt for receipt in receipts.all_installed() if not receipt.folder.is_relative_to(model_cache())]
+    for receipt in elsewhere:
+        print(f"{size_text(receipt.size):>10}  {receipt.name}, in the hub's own cache: {receipt.folder}")
     return 0
 
 

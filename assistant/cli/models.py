@@ -12,6 +12,7 @@ _VERBS = {
     "add": "Give a model folder or GGUF file of your own a name.",
     "verify": "Compare the files of one model, or of all, with their hashes.",
     "remove": "Delete a downloaded model, or forget a name.",
+    "du": "Show how much of the disk each model takes.",
 }
 
 
@@ -21,7 +22,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     verbs = parser.add_subparsers(title="what to do", metavar="VERB", required=True)
     for name, text in _VERBS.items():
         _add_verb(verbs, name, text)
-    for name in ("list", "show"):
+    for name in ("list", "show", "du"):
         verbs.choices[name].add_argument("--json", action="store_true", help="print one JSON object")
     for name in ("show", "pull", "remove"):
         verbs.choices[name].add_argument("name", metavar="NAME")
@@ -41,6 +42,7 @@ def run(options: argparse.Namespace) -> int:
         "add": model_verbs.add,
         "verify": model_verbs.verify,
         "remove": model_verbs.remove,
+        "du": model_verbs.disk_usage,
     }
     return verbs[options.verb](options)
 
