@@ -26,7 +26,7 @@ from assistant.document import Document
 from assistant.edits import region_of
 from assistant.errors import ContextOverflow, UsageError
 from assistant.exchange import Exchange, exchange
-from assistant.languages import PYTHON, Language
+from assistant.languages import PYTHON, Language, language_named
 from assistant.region import Region
 from assistant.reply import Reply
 from assistant.rewriting import Rewrite, conversation_of, reported, rewrite_region, shown_surroundings
@@ -190,13 +190,16 @@ def _language(turn: Turn) -> Language:
     """The language of a new file: the one asked for, else that of what it is made from; figures are drawn in Python."""
     if turn.command.makes == "translation" and turn.language is None:
         raise UsageError(f"`{turn.command.name}` needs a language.", "Name one, such as JavaScript.")
-    return turn.language or (turn.document.language if turn.document else PYTHON)
+    return turn.language or language_named(turn.command.language) or (turn.document.language if turn.document else PYTHON)
 
 
 def _subject(turn: Turn) -> tuple[Document, Region]:
     """The document and the region that the turn is about."""
     if turn.document is None:
         raise UsageError(f"`{turn.command.name}` needs a file.", "Name one.")
+    wanted = turn.command.languages
+    if wanted and turn.document.language.name not in wanted:
+        raise UsageError(f"`{turn.command.name}` is for {', '.join(wanted)}.", f"This is {turn.document.language.name}.")
     return turn.document, _region(turn.document, turn.lines)
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from lsprotocol import types
 
-from assistant.commands import COMMANDS, Command
+from assistant.commands import Command
 from assistant.document import MAX_BYTES
-from assistant.languages import Language, language_named, language_of_fence
+from assistant.languages import PLAIN, Language, language_named, language_of_fence
+from assistant.own_commands import every_command
 from server.capabilities import PREFIX, Client
 from server.documents import OpenDocument
 from server.errands import Argument, instruction, problem_text
@@ -36,7 +37,7 @@ def actions(
         return []
     return [
         _as_action(choice, refusal, client)
-        for row in COMMANDS
+        for row in every_command()
         for choice in _fitting(row, document, params, targets)
         if _wanted(choice.kind, params.context.only) and not (automatic and not choice.kind.startswith("quickfix"))
     ]
@@ -54,7 +55,7 @@ class _Choice:
 
 def _fitting(row: Command, document: OpenDocument, params: types.CodeActionParams, targets: Sequence[str]) -> Iterator[_Choice]:
     """The lines of the menu that a command has here; none where it is not about code."""
-    if row.makes == "message":
+    if row.makes == "message" or (row.languages and _language_name(document) not in row.languages):
         return
     selection, diagnostics = params.range, params.context.diagnostics
     if diagnostics and row.effect == "edit" and row.takes("problems") and not row.takes("question"):
@@ -114,3 +115,7 @@ def _over(selection: types.Range, diagnostics: Sequence[types.Diagnostic]) -> ty
     start = min(ranges, key=lambda each: each.start.line).start
     end = max(ranges, key=lambda each: each.end.line).end
     return types.Range(start, end)
+
+
+def _language_name(document: OpenDocument) -> str:
+    return (language_of_fence(document.language_id) or PLAIN).name

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assistant.commands import COMMANDS
+from assistant.own_commands import every_command
 from server.positions import Encoding, choose
 
 PREFIX = "starchat."
@@ -85,7 +85,7 @@ def offered(client: Client) -> dict[str, Any]:
 
 def commands() -> list[str]:
     """Everything that `workspace/executeCommand` takes."""
-    return [PREFIX + name for name in (*(row.name for row in COMMANDS), *OWN_COMMANDS)]
+    return [PREFIX + name for name in (*(row.name for row in every_command()), *OWN_COMMANDS)]
 
 
 def _at(value: object, path: str) -> Any:  # noqa: ANN401 - whatever the client sent

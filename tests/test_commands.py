@@ -64,7 +64,7 @@ def test_values_are_not_expanded_again() -> None:
 
 def test_every_prompt_file_belongs_to_a_command() -> None:
     names = {path.name.removesuffix(".md") for path in files("assistant.prompts").iterdir() if path.name.endswith(".md")}
-    assert names == {row.name for row in COMMANDS} | {"few_shot"}
+    assert names == {row.name for row in COMMANDS} | {"few_shot", "own"}
 
 
 def test_an_unknown_command_is_named() -> None:

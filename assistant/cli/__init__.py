@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _prepare_streams()
     try:
         options = _parser().parse_args(given)
+        if options.verb in options.shadowed:
+            print(f"assistant: {printable(options.shadowed[options.verb])}", file=sys.stderr)
         code: int = options.run(options)
         sys.stdout.flush()
     except AssistantError as error:
@@ -55,9 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"assistant {__version__}")
     parser.add_argument("--debug", action="store_true", help="show where an error came from")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="verb")
     for name in _COMMANDS:
         import_module(f"assistant.cli.{name}").register(commands)
+    parser.set_defaults(shadowed=import_module("assistant.cli.verbs").register_own(commands))
     return parser
 
 

@@ -15,7 +15,7 @@ from assistant.cli.output import print_context, print_json
 from assistant.cli.session import Held, hold
 from assistant.cli.targets import target_turn
 from assistant.cli.terminal import print_diff, printable
-from assistant.commands import command
+from assistant.commands import Command
 from assistant.document import Document, check_writable, load, write
 from assistant.edits import EditPlan, unified_diff
 from assistant.errors import NoEdit
@@ -23,15 +23,15 @@ from assistant.rebase import rebase
 from assistant.turn import Turn
 
 
-def edit(name: str, options: argparse.Namespace) -> int:
-    """Carry the command `name` out on `options.target`; returns the exit code.
+def edit(row: Command, options: argparse.Namespace) -> int:
+    """Carry the command `row` out on `options.target`; returns the exit code.
 
     Raises:
         NoEdit: the model's answer held no safe change; the answer has been shown.
         EditConflict: the file was changed meanwhile.
         AssistantError: whatever kept the model from answering.
     """
-    turn = target_turn(command(name), options)
+    turn = target_turn(row, options)
     document = turn.document
     assert document is not None and document.path is not None  # it was read from a file
     if options.show_context:

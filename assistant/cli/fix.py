@@ -22,5 +22,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(options: argparse.Namespace) -> int:
     """Show the change, and make it where the user agrees; returns the exit code."""
     from assistant.cli.editing import edit
+    from assistant.commands import command
 
-    return edit("fix", options)
+    return edit(command("fix"), options)

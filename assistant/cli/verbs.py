@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from assistant.cli.options import add_change_options, add_model_options, add_output_options, add_target
 from assistant.commands import Command, command
+from assistant.own_commands import Unusable, own_commands
 
 _VERBS = {
     "explain": "what a file, or a range of its lines, does",
@@ -27,10 +29,33 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         add_arguments(parser, row)
 
 
+def register_own(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> dict[str, str]:
+    """Add the user's own commands; returns what is to be said beside a built-in command whose name a file of theirs has."""
+    rows, unusable = own_commands()
+    for row in rows:
+        parser = commands.add_parser(
+            row.name, help=f"{row.title} (your own)", description=f"{row.title}. A command of your own."
+        )
+        add_arguments(parser, row)
+    shadowed: dict[str, str] = {}
+    for each in unusable:
+        if each.name in commands.choices:
+            shadowed[each.name] = str(each.error)
+        else:
+            parser = commands.add_parser(each.name, help="cannot be used; run it to see why")
+            parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+            parser.set_defaults(run=partial(_refuse, each))
+    return shadowed
+
+
+def _refuse(unusable: Unusable, options: argparse.Namespace) -> int:
+    raise unusable.error
+
+
 def add_arguments(parser: argparse.ArgumentParser, row: Command) -> None:
     """What a command of this effect takes."""
     add_target(parser, reports=row.takes("problems"))
-    if row.effect != "answer" and row.takes("question"):
+    if row.takes("question"):
         parser.add_argument("question", metavar="INSTRUCTION", help="what to change")
     if row.makes == "translation":
         parser.add_argument("--to", metavar="LANG", help="the language: a name, or a file name ending such as js")
@@ -51,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         case "edit":
             from assistant.cli.editing import edit
 
-            return edit(options.command.name, options)
+            return edit(options.command, options)
         case "file":
             from assistant.cli.creating import create
 

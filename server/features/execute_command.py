@@ -6,7 +6,7 @@ from typing import Any
 
 from lsprotocol import types
 
-from assistant.commands import COMMANDS
+from assistant.own_commands import every_command
 from server import failures
 from server.capabilities import PREFIX
 from server.errands import Errand, argument_of, check
@@ -21,7 +21,7 @@ async def execute_command(session: Session, params: types.ExecuteCommandParams) 
     name = params.command.removeprefix(PREFIX)
     if name in verbs.VERBS:
         return await verbs.VERBS[name](session, params.arguments)
-    row = next((row for row in COMMANDS if PREFIX + row.name == params.command), None)
+    row = next((row for row in every_command() if PREFIX + row.name == params.command), None)
     if row is None:
         raise Refused(failures.INVALID_PARAMS, f"There is no command {params.command[:100]!r}.")
     errand = check(Errand(row, argument_of(params.arguments)))
