@@ -9,6 +9,7 @@ local range_of, starting
 local ASKED = {
   ask = { "question", "Question: " },
   edit = { "question", "Change: " },
+  plot = { "question", "Draw: " },
   translate = { "language", "Translate to: " },
 }
 
