@@ -52,7 +52,7 @@ class EndpointProfile:
 
 
 async def probe(http: httpx2.AsyncClient, model: str | None) -> EndpointProfile:
-    """Ask a server what it is: `/v1/models` names its models, `/tokenize` counts or is missing, `/version` betrays vLLM.
+    """Ask a server what it is: `/v1/models` names its models and its maker, `/tokenize` and `/props` say more of some.
 
     Only small requests without any text of the user's are made, none of which generates.
 
@@ -71,7 +71,10 @@ async def probe(http: httpx2.AsyncClient, model: str | None) -> EndpointProfile:
         return replace(profile, continues_assistant=True, counts=True, predicts=True, fills=True)
     if entry.get("owned_by") == "vllm":
         return replace(profile, continues_assistant=True, counts=await _counts(http, profile.name))
-    return replace(profile, continues_assistant=entry.get("owned_by") == "llamacpp")
+    if entry.get("owned_by") == "llamacpp":
+        window = await _window_of_slots(http) or profile.context_length
+        return replace(profile, continues_assistant=True, context_length=window)
+    return profile
 
 
 def extras(profile: EndpointProfile, conversation: Conversation) -> Mapping[str, object]:
@@ -152,3 +155,12 @@ async def _counts(http: httpx2.AsyncClient, model: str) -> bool:
         return response.is_success and isinstance(response.json().get("count"), int)
     except (httpx2.TransportError, ValueError, AttributeError):
         return False
+
+
+async def _window_of_slots(http: httpx2.AsyncClient) -> int | None:
+    """Tokens of the window that llama.cpp's server was started with; the models' list tells only what the model could have."""
+    try:
+        window = (await http.get("/props")).json()["default_generation_settings"]["n_ctx"]
+    except (httpx2.TransportError, ValueError, KeyError, TypeError):
+        return None
+    return window if isinstance(window, int) and window > 0 else None
