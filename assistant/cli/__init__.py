@@ -16,7 +16,21 @@ from assistant import __version__
 from assistant.cli.terminal import printable
 from assistant.errors import AssistantError, Cancelled, StorageError
 
-_COMMANDS = ("ask", "chat", "fix", "verbs", "plot", "commit", "history", "models", "hosts", "serve", "doctor", "housekeeping")
+_COMMANDS = (
+    "ask",
+    "chat",
+    "fix",
+    "verbs",
+    "plot",
+    "commit",
+    "history",
+    "models",
+    "hosts",
+    "serve",
+    "doctor",
+    "housekeeping",
+    "completion",
+)
 
 _EXIT_CODES = """\
 exit codes:
@@ -32,7 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in given
     _prepare_streams()
     try:
-        options = _parser().parse_args(given)
+        parser = _parser()
+        if "_ARGCOMPLETE" in os.environ:  # the shell asks what may come next
+            import_module("assistant.cli.completion").answer_the_shell(parser)
+        options = parser.parse_args(given)
         if options.verb in options.shadowed:
             print(f"assistant: {printable(options.shadowed[options.verb])}", file=sys.stderr)
         code: int = options.run(options)

@@ -58,7 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser, row: Command) -> None:
     if row.takes("question"):
         parser.add_argument("question", metavar="INSTRUCTION", help="what to change")
     if row.makes == "translation":
-        parser.add_argument("--to", metavar="LANG", help="the language: a name, or a file name ending such as js")
+        to = parser.add_argument("--to", metavar="LANG", help="the language: a name, or a file name ending such as js")
+        setattr(to, "completer", _languages)  # noqa: B010 - an attribute that argcomplete looks for
     if row.effect == "file":
         parser.add_argument("-o", "--output", metavar="PATH", help="where to write, instead of beside the file; - prints")
     if row.effect == "edit":
@@ -68,6 +69,13 @@ def add_arguments(parser: argparse.ArgumentParser, row: Command) -> None:
     add_output_options(parser)
     add_model_options(parser)
     parser.set_defaults(run=run, command=row)
+
+
+def _languages(**_: object) -> list[str]:
+    """What the shell offers after `--to`."""
+    from assistant.languages import LANGUAGES, PLAIN
+
+    return [language.fence for language in LANGUAGES if language != PLAIN]
 
 
 def run(options: argparse.Namespace) -> int:
