@@ -7,9 +7,14 @@ Q ?= Write a small Python function that returns the n-th Fibonacci number, with 
 export QUESTION := $(value Q)
 unexport Q
 export ONLY ?=
+MODE ?= plain
+CASES ?= quixbugs
+FIRST ?= 0
+LAST ?= 40
+MODEL ?= qwen2.5-coder-1.5b
 
 .DEFAULT_GOAL := help
-.PHONY: help ask test test-clients check soak train-tiny bench-trainers bench-ask vsix clean
+.PHONY: help ask test test-clients check soak train-tiny bench-trainers bench-ask vsix bench-fix bench-plot clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +56,14 @@ bench-trainers: ## Measure our training loop against the Trainer of transformers
 bench-ask: ## Measure how quick an answer is; prints each figure beside its goal.
 	@scripts/bootstrap test
 	@$(BIN)/python -m benchmarks.ask
+
+bench-fix: ## Measure how many bugs are fixed; MODE=plain or doctest, CASES=quixbugs or humanevalpack, FIRST=, LAST=; resumes.
+	@scripts/bootstrap test
+	@$(BIN)/python -m benchmarks.fix --mode $(MODE) --cases $(CASES) --first $(FIRST) --last $(LAST)
+
+bench-plot: ## Measure how many of three figures come out as asked, first and after repairs; MODEL=a catalogue name.
+	@scripts/bootstrap test
+	@$(BIN)/python -m benchmarks.plot --model $(MODEL)
 
 vsix: ## Package the client for VS Code, with the server inside; prints its size.
 	@scripts/bootstrap test

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import sys
 from pathlib import Path
@@ -55,6 +56,7 @@ def print_json_of(held: Held, path: Path | None, outcome: Drawn | None, options:
     """The answer for programs, where they asked for it."""
     if options.json:
         drew: dict[str, object] = {"path": str(path) if path else None, "repairs": outcome.repairs if outcome else None}
+        drew["figures"] = json.loads(outcome.description) if outcome and outcome.description else []
         print_json(held, plot=drew)
 
 

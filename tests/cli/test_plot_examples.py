@@ -1,0 +1,87 @@
+"""The checkers of `make bench-plot` accept a right figure and name what is wrong with any other."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+
+import pytest
+
+from assistant import sandbox
+from benchmarks.plot import EXAMPLES, PEOPLE, TEAM, Example
+
+pytest.importorskip("seaborn")
+pytestmark = pytest.mark.skipif(bool(sandbox.unavailable()), reason=f"no cage: {sandbox.unavailable()}")
+
+SCRIPTS = {
+    "bars": f"""
+import matplotlib.pyplot as plt
+import seaborn as sns
+
+people = {PEOPLE!r}
+sns.set_theme()
+fig, both = plt.subplots(1, 2)
+for axes, place, what in zip(both, (0, 1), ("Height", "Age")):
+    axes.bar(list(people), [values[place] for values in people.values()])
+    axes.set_title(what)
+""",
+    "map": """
+import matplotlib.pyplot as plt
+from assistant.shapes import countries
+
+fig, ax = plt.subplots()
+for name, outlines in countries().items():
+    for outline in outlines:
+        ax.fill(*zip(*outline), color="red" if name in ("Germany", "Spain") else "lightgray")
+""",
+    "scatter": f"""
+import matplotlib.pyplot as plt
+
+team = {TEAM!r}
+plt.scatter(*zip(*team.values()))
+for name, place in team.items():
+    plt.annotate(name, place)
+plt.xlabel("Wins"), plt.ylabel("Points"), plt.title("Basketball season")
+""",
+}
+
+
+def spoilt(example: Example, axes: list[dict]) -> list[list[dict]]:
+    """The same figure with one thing wrong, several times."""
+    changes: dict[str, list[Callable[[list[dict]], object]]] = {
+        "bars": [
+            lambda all_: all_[0]["bars"][0].update(height=1),
+            lambda all_: all_[1].update(x_ticks=["0", "1", "2", "3"]),
+            lambda all_: all_[0].update(title="", y_label=""),
+            lambda all_: all_.pop(),
+        ],
+        "map": [
+            lambda all_: [each.update(color="#ff0000") for each in all_[0]["outlines"]],
+            lambda all_: [each.update(color="#d3d3d3") for each in all_[0]["outlines"]],
+            lambda all_: all_[0].update(outlines=[]),
+        ],
+        "scatter": [
+            lambda all_: all_[0]["points"].pop(),
+            lambda all_: all_[0].update(texts=[]),
+            lambda all_: all_[0].update(x_label=""),
+            lambda all_: all_[0].update(title=""),
+        ],
+    }
+    found = []
+    for change in changes[example.name]:
+        other = copy.deepcopy(axes)
+        change(other)
+        found.append(other)
+    return found
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_a_right_figure_has_no_faults_and_a_wrong_one_has(run: Callable, script: Callable, example: Example) -> None:
+    model = script({"reply": SCRIPTS[example.name] + "```"})
+    done = run("plot", example.question, "--run", "-y", "--json", "-m", model, timeout=200)
+    axes = [each for figure in json.loads(done.stdout)["plot"]["figures"] for each in figure["axes"]]
+    assert example.faults(axes) == []
+    for other in spoilt(example, axes):
+        assert example.faults(other) != []
+    assert example.faults([]) != []
