@@ -55,7 +55,7 @@ def test_one_conversation_is_kept_once_however_long_it_goes_on() -> None:
     prompt = PROMPTS[2]
     for _ in range(4):
         prompt = [*prompt, *run(opened, prompt, 10).ids, 60, 61]
-    assert [len(kv.ids) for kv in opened._prefixes.kept] == [len(prompt) - 3]
+    assert [len(kv.ids) for kv, _ in opened._prefixes.kept] == [len(prompt) - 3]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -54,8 +54,11 @@ def run(
     sampling: Sampling = GREEDY,
     cancelled: Callable[[], bool] = never,
     prediction: Sequence[int] = (),
+    owner: str = "",
+    keep: bool = False,
 ) -> Reply:
-    *pieces, finish = engine.stream(EngineRequest(tuple(prompt), max_tokens, stop_ids, sampling, tuple(prediction)), cancelled)
+    request = EngineRequest(tuple(prompt), max_tokens, stop_ids, sampling, tuple(prediction), owner, keep)
+    *pieces, finish = engine.stream(request, cancelled)
     assert isinstance(finish, Finish)
     assert all(isinstance(piece, Piece) for piece in pieces)
     return Reply("".join(piece.text for piece in pieces), tuple(token for piece in pieces for token in piece.ids), finish)

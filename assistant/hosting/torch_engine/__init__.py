@@ -1,9 +1,9 @@
 """The engine for Hugging Face model folders: transformers on a GPU or the CPU, in bf16, fp32, 8 or 4 bits.
 
 `open` is all that the host calls.  The parts, in the order of a request's way: `engine` (admission, streaming), `prefixes`
-(what was computed before), `kv` (caches), `decode` (prefill, and the loop of steps), `drafting`, `sampling`.  In the order of
-loading: `device`, `probe`, `quantization`, `int8`, `memory`, `loading`, `tokenizer`.  Nothing here knows of conversations,
-templates or HTTP.
+(what was computed before), `kv` and `kv_files` (caches), `decode` (prefill, and the loop of steps), `drafting`, `sampling`.  In
+the order of loading: `device`, `probe`, `quantization`, `int8`, `memory`, `loading`, `tokenizer`.  Nothing here knows of
+conversations, templates or HTTP.
 """
 
 from __future__ import annotations
@@ -11,10 +11,14 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable
+from importlib.metadata import version
 
-from assistant.errors import ModelError
+from assistant.errors import AssistantError, ModelError
 from assistant.hosting.engine import Engine
+from assistant.hosting.prefix_store import PrefixStore
+from assistant.hosting.weights import identity
 from assistant.models.spec import ModelSpec
+from assistant.prefixes import prefixes_folder
 
 
 def open(spec: ModelSpec, report: Callable[[float], None]) -> Engine:
@@ -34,7 +38,18 @@ def open(spec: ModelSpec, report: Callable[[float], None]) -> Engine:
     from assistant.hosting.torch_engine.engine import TorchEngine
     from assistant.hosting.torch_engine.loading import load
 
-    return TorchEngine(load(spec, report))
+    loaded = load(spec, report)
+    return TorchEngine(
+        loaded, store=_store(spec, f"{loaded.dtype} on {loaded.device.type}, transformers {version('transformers')}")
+    )
+
+
+def _store(spec: ModelSpec, kv: str) -> PrefixStore | None:
+    """Where computed beginnings are kept; None where the disk does not allow it, which costs time only."""
+    try:
+        return PrefixStore(prefixes_folder(), identity(spec, "torch", kv=kv))
+    except AssistantError:
+        return None
 
 
 def _require_packages(spec: ModelSpec) -> None:

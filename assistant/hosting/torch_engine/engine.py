@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -11,26 +12,37 @@ import torch
 from assistant.errors import ContextOverflow, OutOfMemory, UsageError
 from assistant.hosting.detokenizer import Detokenizer
 from assistant.hosting.engine import EngineInfo, EngineRequest, Finish, Piece, TokenScore
+from assistant.hosting.prefix_store import PrefixStore
 from assistant.hosting.torch_engine import memory
 from assistant.hosting.torch_engine.decode import CPU, CPU_BF16, GPU, Pace, Step, generate
 from assistant.hosting.torch_engine.kv import bucket
+from assistant.hosting.torch_engine.kv_files import Format
 from assistant.hosting.torch_engine.loading import Loaded
-from assistant.hosting.torch_engine.prefixes import Prefixes
+from assistant.hosting.torch_engine.prefixes import Prefixes, Shape
 from assistant.hosting.torch_engine.scoring import SCORED_AT_ONCE, score
 from assistant.hosting.torch_engine.tokenizer import FolderTokenizer
+from assistant.prefixes import may_be_kept
 from assistant.wire import Usage
 
 
 class TorchEngine:
-    """Implements `assistant.hosting.engine.Engine` over a loaded transformers model, one stream at a time."""
+    """Implements `assistant.hosting.engine.Engine` over a loaded transformers model, one stream at a time.
 
-    def __init__(self, loaded: Loaded, chunk: int | None = None) -> None:
+    chunk: prompt tokens computed at a time, where not what suits the device.  drafts: whether to draft at all.
+    store: where computed beginnings of conversations outlive the host; None keeps none.
+    """
+
+    def __init__(
+        self, loaded: Loaded, chunk: int | None = None, *, drafts: bool = True, store: PrefixStore | None = None
+    ) -> None:
         self._loaded = loaded
         pace = _pace(loaded)
-        self._pace = replace(pace, chunk=chunk or pace.chunk)
+        self._pace = replace(pace, chunk=chunk or pace.chunk, price=pace.price if drafts else math.inf)
         self._room = _room(loaded)
         self._info = _describe(loaded, self._room)
-        self._prefixes = Prefixes(loaded.config, self._room * _kv_bytes(loaded), min(self._room, self._info.context_length))
+        form = Format(loaded.dtype, loaded.device, _kv_bytes(loaded))
+        shape = Shape(loaded.config, min(self._room, self._info.context_length), form)
+        self._prefixes = Prefixes(shape, self._room * _kv_bytes(loaded), store, may_be_kept)
 
     @property
     def info(self) -> EngineInfo:
@@ -49,7 +61,7 @@ class TorchEngine:
             OutOfMemory: its KV cache cannot fit.
         """
         request = self._admitted(request)
-        kv = self._prefixes.begin(request.prompt)
+        kv = self._prefixes.begin(request)
         cached = len(kv.ids)
         self._prefixes.make_room(self._bytes(len(request.prompt) + request.max_tokens))
         try:
@@ -61,7 +73,7 @@ class TorchEngine:
             _free_cached_memory()
             raise
         finally:
-            self._prefixes.keep(kv)
+            self._prefixes.keep(kv, request)
 
     def score(self, ids: tuple[int, ...], top: int, cancelled: Callable[[], bool]) -> Iterator[tuple[TokenScore, ...]]:
         """See `Scorer`."""
@@ -71,7 +83,8 @@ class TorchEngine:
             yield from score(self._loaded.model, ids, top, cancelled, SCORED_AT_ONCE)
 
     def close(self) -> None:
-        """Free the weights.  The engine is of no use afterwards."""
+        """Put the last conversation away and free the weights.  The engine is of no use afterwards."""
+        self._prefixes.put_away()
         self._prefixes.clear()
         del self._loaded
         gc.collect()
