@@ -17,6 +17,7 @@
 (defvar-local starchat-chat--id nil "The server's name for this chat, once it has one.")
 (defvar-local starchat-chat--context nil "What goes with the message, as LSP has it.")
 (defvar-local starchat-chat--heading nil "Where the last heading begins.")
+(defvar-local starchat-chat--waiting nil "What the turn under way waits for.")
 (defvar-local starchat-chat--token nil "The token of the turn under way.")
 
 (defvar starchat-chat-mode-map
@@ -31,7 +32,7 @@
   (visual-line-mode)
   (setq-local font-lock-defaults
               '((("^## .*$" 0 'starchat-heading) ("^```.*$" 0 font-lock-comment-face) ("`[^`\n]+`" 0 font-lock-constant-face)) t)
-              mode-line-process '(:eval (starchat-lighter))
+              mode-line-process '(starchat-chat--waiting (": " starchat-chat--waiting))
               header-line-format (substitute-command-keys "\\<starchat-chat-mode-map>\\[starchat-chat-send] sends, \\[starchat-chat-stop] stops"))
   (setq-local starchat-chat--heading (point-max-marker))
   (add-hook 'kill-buffer-hook #'starchat-chat-stop nil t))
@@ -114,7 +115,8 @@ SHORTEN says that the oldest messages may be left out."
   (when (buffer-live-p buffer)
     (with-current-buffer buffer
       (pcase (plist-get value :kind)
-        ("delta" (starchat-chat--append (plist-get value :text)))
+        ("delta" (setq starchat-chat--waiting nil) (starchat-chat--append (plist-get value :text)))
+        ("status" (setq starchat-chat--waiting (plist-get value :message)) (force-mode-line-update))
         ("gone" (starchat-chat--ended buffer starchat-chat--token "The server ended."))
         (_ (message "StarChat: %s" (plist-get value :message)))))))
 
@@ -124,7 +126,7 @@ SHORTEN says that the oldest messages may be left out."
   (when (buffer-live-p buffer)
     (with-current-buffer buffer
       (when (equal token starchat-chat--token)
-        (setq starchat-chat--token nil)
+        (setq starchat-chat--token nil starchat-chat--waiting nil)
         (when note (starchat-chat--append (format "\n\n*%s*" note)))
         (starchat-chat--add "You" "")))))
 

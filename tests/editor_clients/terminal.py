@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import re
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
+
+from rich.console import Console
+from rich.text import Text
 
 T = TypeVar("T")
 
@@ -23,6 +28,7 @@ class Terminal:
         self._tmux = ("tmux", "-S", str(folder / "tmux"), "-f", str(folder / "tmux.conf"))
         settings = ("default-terminal tmux-256color", "escape-time 0", "remain-on-exit on", "status off")
         (folder / "tmux.conf").write_text("".join(f"set -g {setting}\n" for setting in settings))
+        self._columns = size[0]
         columns, rows = map(str, size)
         # The server of this tmux is started here, so the program gets exactly this environment.
         start = (*self._tmux, "new-session", "-d", "-x", columns, "-y", rows, "-c", str(folder), *map(str, command))
@@ -39,6 +45,16 @@ class Terminal:
     def screen(self, colours: bool = False) -> str:
         """What is to be seen; with `colours`, with the terminal's control sequences."""
         return self._do("capture-pane", "-p", *(("-e",) if colours else ()))
+
+    def picture(self, path: Path, title: str) -> None:
+        """Write what is to be seen as an SVG."""
+        console = Console(record=True, width=self._columns, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+        console.print(Text.from_ansi(self.screen(colours=True)), end="")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        drawn = re.sub(
+            r"@font-face \{.*?\}", "", console.export_svg(title=title), flags=re.DOTALL
+        )  # nothing is fetched to show it
+        path.write_text(drawn, encoding="utf-8")
 
     def shows(self, text: str, seconds: float = PATIENCE) -> None:
         """Wait until this is to be seen."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.editor_clients import golden_paths as golden
-from tests.editor_clients.conftest import CLIENTS, REAL_MODEL
+from tests.editor_clients.conftest import BENCH, CLIENTS, REAL_MODEL
 from tests.editor_clients.emacs_at_terminal import Emacs, version_of
 from tests.editor_clients.processes import server_process
 from tests.editor_clients.real_fix import SUMS, check_fix
@@ -160,6 +160,7 @@ def test_chat_of_two_turns_with_a_selection(emacs: Callable[..., Emacs], scripte
         editor.terminal.type("And the step?")
         editor.press("C-c", "C-c")
         whole = somewhere(editor, "The *step*.\n\n## You")
+        editor.terminal.picture(BENCH / "emacs.svg", "Emacs")
         assert whole.count("## You") == 3
         assert whole.startswith("## You (numbers.py:5-8)\n\nWhat is it?\n\n## StarChat\n\nIt is")
 

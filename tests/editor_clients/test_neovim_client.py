@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.editor_clients import golden_paths as golden
-from tests.editor_clients.conftest import CLIENTS, REAL_MODEL
+from tests.editor_clients.conftest import BENCH, CLIENTS, REAL_MODEL
 from tests.editor_clients.neovim_at_terminal import Neovim
 from tests.editor_clients.processes import server_process
 from tests.editor_clients.real_fix import SUMS, check_fix
@@ -93,6 +94,7 @@ def test_chat_of_two_turns_with_a_selection(neovim: Callable[..., Neovim], scrip
         editor.terminal.type("AAnd the step?")
         editor.press("C-s")
         whole = somewhere(editor, "The *step*.\n\n## You")
+        editor.terminal.picture(BENCH / "neovim.svg", "Neovim")
         assert whole.count("## You") == 3
         assert whole.startswith("## You (numbers.py:5-8)\n\nWhat is it?")
 
@@ -225,3 +227,20 @@ def test_a_real_model_fixes_a_bug(neovim: Callable[..., Neovim], real_model: str
         editor.lua(OUTCOME)
         outcome = editor.until("return outcome", 240)
         check_fix(outcome["outcome"], editor.text())
+
+
+def test_commands_are_completed_help_is_found_and_health_is_told(
+    neovim: Callable[..., Neovim], scripted: Callable[..., str], home: Path, seen: Seen
+) -> None:
+    editor = neovim(scripted({"reply": "ok"}))
+    with seen(golden.INSTALL, "Neovim", editor.version):
+        names = editor.lua("return vim.fn.getcompletion('Starchat ', 'cmdline')")
+        assert {"fix", "edit", "explain", "translate", "chat", "cancel", "undo"} <= set(names)
+        assert editor.lua("return vim.fn.getcompletion('Starchat re', 'cmdline')") == ["restart", "retry", "review"]
+        help_page = shutil.copytree(CLIENTS / "neovim" / "doc", home / "help" / "doc")
+        editor.lua(f"vim.cmd.helptags([[{help_page}]]) vim.opt.runtimepath:append([[{home / 'help'}]])")
+        editor.command("help :Starchat")
+        editor.until("return vim.bo.filetype == 'help' and vim.fn.expand('%:t') == 'starchat.txt'")
+        editor.command("checkhealth starchat")
+        editor.until("return vim.bo.filetype == 'checkhealth' and vim.fn.search('OK assistant-server') > 0")
+        assert "ERROR" not in editor.text()

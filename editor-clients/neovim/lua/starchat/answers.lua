@@ -21,7 +21,7 @@ function M.show(client, uri, focus)
     vim.api.nvim_win_set_buf(window, buffer)
   else
     window = vim.api.nvim_open_win(buffer, false, { split = "below", win = 0, height = math.floor(vim.o.lines / 3) })
-    vim.wo[window].wrap, vim.wo[window].linebreak, vim.wo[window].conceallevel = true, true, 2
+    vim.wo[window].wrap, vim.wo[window].linebreak, vim.wo[window].number, vim.wo[window].conceallevel = true, true, false, 2
   end
   if focus then
     vim.api.nvim_set_current_win(window)

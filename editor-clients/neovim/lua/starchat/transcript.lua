@@ -32,7 +32,7 @@ end
 function M.focus(view)
   local window = windows(view)[1] or vim.api.nvim_open_win(view.buffer, true, { split = "right", win = 0 })
   vim.api.nvim_set_current_win(window)
-  vim.wo[window].wrap, vim.wo[window].linebreak = true, true
+  vim.wo[window].wrap, vim.wo[window].linebreak, vim.wo[window].number = true, true, false
   vim.api.nvim_win_set_cursor(window, { last_row(view) + 1, 0 })
 end
 
