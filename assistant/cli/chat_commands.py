@@ -15,7 +15,6 @@ from assistant.cli.chat_room import Room
 from assistant.cli.history_verbs import print_conversation, print_summaries, write_new
 from assistant.cli.options import file_and_lines
 from assistant.cli.terminal import printable
-from assistant.commands import COMMANDS
 from assistant.document import load
 from assistant.edits import region_of
 from assistant.errors import InputError, UsageError
@@ -23,6 +22,7 @@ from assistant.gathering import gather, secret_note
 from assistant.history import exporting, records
 from assistant.history.records import Summary
 from assistant.history.searching import search
+from assistant.own_commands import every_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def _tell(notes: tuple[str, ...]) -> None:
 def completions(line: str, text: str) -> list[str]:
     """What Tab offers for the word `text` of a line."""
     if line.lstrip() == text:
-        rows = (f"/{row.name}" for row in COMMANDS if row.effect == "answer")
+        rows = (f"/{row.name}" for row in every_command() if row.effect == "answer")
         return sorted({f"{name} " for name in (*(verb.name for verb in VERBS), *rows) if name.startswith(text)})
     if line.startswith(("/file ", "/save ")):
         typed = Path(text).expanduser()
@@ -94,7 +94,7 @@ def _said(room: Room, line: str) -> Said:
 
 
 def _by_table(room: Room, name: str, argument: str) -> Said:
-    for row in COMMANDS:
+    for row in every_command():
         if row.name == name and row.effect == "answer":
             return Said(argument, room.attached, row, max_tokens=room.options.max_tokens, temperature=room.options.temperature)
         if row.name == name:
@@ -107,7 +107,7 @@ def _by_table(room: Room, name: str, argument: str) -> Said:
 def _help(room: Room, argument: str) -> None:
     own = [
         (f"/{row.name}", "[WORDS]", f"{row.title}, of what is attached")
-        for row in COMMANDS
+        for row in every_command()
         if row.effect == "answer" and row.name != "ask"
     ]
     for name, takes, text in (*((verb.name, verb.takes, verb.help) for verb in VERBS), *own):

@@ -92,3 +92,11 @@ def test_every_command_of_the_shell_is_reserved(run: Callable) -> None:
     assert listed is not None
     verbs = set(re.findall(r"^    ([a-z-]+)", listed[1], re.MULTILINE))
     assert verbs <= RESERVED | {row.name for row in COMMANDS}
+
+
+def test_ones_own_question_is_asked_in_a_chat(run: Callable, script: Callable, own: Path) -> None:
+    (own / "risks.md").write_text("---\ntitle: Name risks\neffect: answer\n---\nWhat can go wrong here?\n")
+    model = script({"match": r"(?s)return \(a \+ b\).*What can go wrong here\?", "reply": "Everything."}, {"reply": "no"})
+    done = run("chat", "-m", model, stdin="/file adder.py\n/risks\n")
+    assert "Everything." in done.stdout, done.stderr
+    assert "/risks" in run("chat", "-m", model, stdin="/help\n").stdout
