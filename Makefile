@@ -14,7 +14,7 @@ LAST ?= 40
 MODEL ?= qwen2.5-coder-1.5b
 
 .DEFAULT_GOAL := help
-.PHONY: help ask test test-clients check soak train-tiny bench-trainers bench-ask vsix bench-fix bench-plot clean
+.PHONY: help ask test test-clients check soak train-tiny bench-trainers bench-ask vsix bench-fix bench-plot docs clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -68,6 +68,10 @@ bench-plot: ## Measure how many of three figures come out as asked, first and af
 vsix: ## Package the client for VS Code, with the server inside; prints its size.
 	@scripts/bootstrap test
 	@scripts/editors/vscode-client package
+
+docs: ## Write the pages that are made from the code: docs/errors.md.
+	@scripts/bootstrap test
+	$(BIN)/python scripts/errors_page.py >docs/errors.md
 
 clean: ## Remove .venv and everything that was built; models and settings stay.
 	rm -rf .venv build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache

@@ -7,6 +7,7 @@ import errno
 import json
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager, nullcontext
 from dataclasses import replace
@@ -59,6 +60,8 @@ def say(room: Room, said: Said) -> int:
 
 def show_error(room: Room, error: AssistantError) -> int:
     """Show an error as one line, on standard output as JSON where that is spoken; returns its exit code."""
+    if getattr(room.options, "debug", False):
+        traceback.print_exception(error)
     if room.options.json:
         shown = {"code": error.code, "message": error.message, "remedy": error.remedy}
         print(json.dumps({"error": shown}, ensure_ascii=False), flush=True)
