@@ -53,7 +53,7 @@ async def apply(session: Session, proposal: Proposal, job: Job | None = None) ->
         result = await asked(session, _request(session, proposal, plan, now))
         if result.applied:
             _remember(session, proposal, plan, now.document.text)
-            return await _looked_at(session, plan, now)
+            return await _looked_at(session, plan, now, _is_confirmed(session, proposal))
         if job is not None and job.stopped:
             raise Cancelled("Stopped.")
         if not _moved_on(session, now):
@@ -73,11 +73,16 @@ def workspace_edit(session: Session, proposal: Proposal, plan: EditPlan, now: So
         edits = types.TextDocumentEdit(identifier, [types.TextEdit(*each) for each in ranges])
         return types.WorkspaceEdit(document_changes=[edits])
     annotated = [types.AnnotatedTextEdit(_ANNOTATION, *each) for each in ranges]
-    confirm = proposal.confirm or session.options.confirm_edits
-    note = types.ChangeAnnotation(f"StarChat: {proposal.title}", confirm, "Written by a language model.")
+    note = types.ChangeAnnotation(
+        f"StarChat: {proposal.title}", _is_confirmed(session, proposal), "Written by a language model."
+    )
     return types.WorkspaceEdit(
         document_changes=[types.TextDocumentEdit(identifier, annotated)], change_annotations={_ANNOTATION: note}
     )
+
+
+def _is_confirmed(session: Session, proposal: Proposal) -> bool:
+    return session.client.annotations and (proposal.confirm or session.options.confirm_edits)
 
 
 async def asked(session: Session, request: types.ApplyWorkspaceEditParams) -> types.ApplyWorkspaceEditResult:
@@ -98,8 +103,11 @@ def _moved_on(session: Session, then: Source) -> bool:
     return opened is not None and opened.version != then.version
 
 
-async def _looked_at(session: Session, plan: EditPlan, then: Source) -> str:
-    """Whether the text that the editor sends next is the one that was to be expected; typing on in it is no harm."""
+async def _looked_at(session: Session, plan: EditPlan, then: Source, confirmed: bool) -> str:
+    """Whether the text that the editor sends next is the one that was to be expected; typing on in it is no harm.
+
+    confirmed: whether the user was asked, and may have taken some of the changes alone.
+    """
     if then.version is None:
         return "Applied."
     after = await session.documents.next_change(then.uri, then.version, _ECHO_SECONDS)
@@ -108,6 +116,8 @@ async def _looked_at(session: Session, plan: EditPlan, then: Source) -> str:
     text, wanted = after.text, plan.apply(then.document.text)
     if text == wanted or all(_squeezed(each.text) in _squeezed(text) for each in plan.changes):
         return "Applied."
+    if confirmed and text != then.document.text:
+        return "Applied as far as you took it."
     return "Applied, but the text is not what was expected: look at it, and undo if it is wrong."
 
 

@@ -25,6 +25,20 @@ def test_a_function_takes_the_place_of_its_namesake_once_the_user_agrees(editor:
     assert [each["needsConfirmation"] for each in buffer.edits[0]["edit"]["changeAnnotations"].values()] == [True]
 
 
+def test_a_user_who_takes_some_of_the_changes_is_not_warned(editor: Editor, tmp_path: Path) -> None:
+    begin(editor, VSCODE, "no-such-model")
+    buffer = Buffer(editor, tmp_path / "a.py", TEXT, "utf-16")
+
+    def take_the_first(params: dict[str, Any]) -> dict[str, Any]:
+        del params["edit"]["documentChanges"][0]["edits"][1:]
+        return buffer.apply(params)
+
+    editor.answers["workspace/applyEdit"] = take_the_first
+    code = TEXT.replace("a - b", "a + b").replace("os.name", "os.name.title()")
+    assert apply(editor, buffer, code) == {"outcome": "applied", "reason": "Applied as far as you took it."}
+    assert buffer.text == TEXT.replace("a - b", "a + b")
+
+
 def test_what_has_no_place_is_refused_with_a_reason(editor: Editor, tmp_path: Path) -> None:
     begin(editor, VSCODE, "no-such-model")
     buffer = Buffer(editor, tmp_path / "a.py", TEXT, "utf-16")

@@ -24,10 +24,19 @@ async function runHere(assistant: Assistant, verb: string): Promise<void> {
     await run(assistant, verb, {});
   } else if (verb === "undo") {
     await run(assistant, verb, editor ? { uri: editor.document.uri.toString() } : {});
+  } else if (verb === "commit") {
+    await offer((await run(assistant, verb, editor ? { uri: editor.document.uri.toString() } : {}))?.text);
   } else if (editor === undefined) {
     void vscode.window.showInformationMessage("StarChat: Open a file first.");
   } else {
     const argument = await argumentAt(verb, editor);
     if (argument) await run(assistant, verb, argument);
+  }
+}
+
+/** A commit message is wanted somewhere else than where answers are read. */
+async function offer(message: string | undefined): Promise<void> {
+  if (message && (await vscode.window.showInformationMessage(`StarChat: ${message.split("\n")[0]}`, "Copy"))) {
+    await vscode.env.clipboard.writeText(message);
   }
 }

@@ -88,11 +88,12 @@ function tell(assistant: Assistant, { outcome, reason }: Outcome): void {
   if (outcome !== "applied") {
     return;
   }
-  if (reason === "Applied.") {
-    vscode.window.setStatusBarMessage("$(check) StarChat: applied", 4000);
+  const said = reason ?? "Applied.";
+  if (!said.includes("undo")) {
+    vscode.window.setStatusBarMessage(`$(check) StarChat: ${said}`, 4000);
     return;
   }
-  void vscode.window.showInformationMessage(`StarChat: ${reason ?? "Applied."}`, "Undo").then((choice) => {
+  void vscode.window.showInformationMessage(`StarChat: ${said}`, "Undo").then((choice) => {
     if (choice) void run(assistant, "undo", {});
   });
 }

@@ -32,7 +32,7 @@ export async function apply(assistant: Assistant, code: string, about: Reference
   const range = about?.range ? { range: about.range } : {};
   const { outcome, reason } = await assistant.request<Outcome>("starchat/edit/apply", { uri, code, ...range });
   if (outcome === "applied") {
-    vscode.window.setStatusBarMessage("$(check) StarChat: applied", 4000);
+    vscode.window.setStatusBarMessage(`$(check) StarChat: ${reason}`, 4000);
   } else if (!reason?.includes("You left the text as it was")) {
     void vscode.window.showWarningMessage(`StarChat: ${reason}`);
   }
