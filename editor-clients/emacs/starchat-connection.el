@@ -142,6 +142,7 @@ a sentence."
 
 (defun starchat--gone ()
   "The server has ended, and with it what it was at; the next command starts it."
+  (when starchat--jobs (message "StarChat: the server ended; the next command starts it again"))
   (setq starchat--connection nil starchat--jobs nil starchat--model nil)
   (let ((streams (hash-table-values starchat--streams)))
     (clrhash starchat--streams)

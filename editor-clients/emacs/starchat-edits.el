@@ -22,12 +22,14 @@
     (undo-boundary)
     (atomic-change-group
       (save-excursion
-        (pcase-dolist (`(,beginning ,end ,text) (reverse places))
-          (goto-char beginning)
-          (delete-region beginning end)
-          (insert text)
-          (set-marker beginning nil)
-          (set-marker end nil))))
+        (save-restriction
+          (widen)
+          (pcase-dolist (`(,beginning ,end ,text) (reverse places))
+            (goto-char beginning)
+            (delete-region beginning end)
+            (insert text)
+            (set-marker beginning nil)
+            (set-marker end nil)))))
     (undo-boundary)))
 
 (defun starchat-point (position)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -161,7 +160,7 @@ def test_a_killed_server_comes_back(
 ) -> None:
     editor = neovim(scripted({"reply": REPLY}))
     with seen(golden.RESTART, "Neovim", editor.version):
-        time.sleep(3.5)  # a server that ends at once is not started again
+        editor.until("return require('starchat.client').is_settled(vim.lsp.get_clients({name = 'starchat'})[1].id)")
         before = until(lambda: server_process(home))
         os.kill(before, signal.SIGKILL)
         editor.terminal.shows("signal 9")

@@ -139,14 +139,18 @@ function M.restart()
   vim.lsp.enable("starchat", true)
 end
 
+--- Whether a client's server lives, or lived, long enough to be started again.
+function M.is_settled(id)
+  return started[id] ~= nil and vim.uv.now() - started[id] > LIVED
+end
+
 --- Called when the server has ended; one that ended by itself, and not at once, is started again.
 function M.on_exit(code, signal, id)
   vim.schedule(function()
     status.reset()
     require("starchat.chat").on_exit(id)
-    local lived = vim.uv.now() - (started[id] or 0)
     local broke = code ~= 0 or signal ~= 0 -- which Neovim itself says
-    if broke and lived > LIVED and vim.lsp.is_enabled("starchat") and vim.v.exiting == vim.NIL then
+    if broke and M.is_settled(id) and vim.lsp.is_enabled("starchat") and vim.v.exiting == vim.NIL then
       vim.lsp.enable("starchat", true)
     end
   end)

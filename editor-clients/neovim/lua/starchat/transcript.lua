@@ -11,7 +11,7 @@ local numbers = 0
 
 local at_end, heading_row, last_row, windows
 
---- A new one, empty. `keys.send` and `keys.stop` are called when the user wants that, `keys.gone` when the buffer is wiped out.
+--- A new one, empty. `keys.send` and `keys.stop` are called when the user wants that, `keys.gone` when the buffer is closed.
 ---@return starchat.Transcript
 function M.open(keys)
   numbers = numbers + 1
@@ -24,7 +24,7 @@ function M.open(keys)
   map("n", "<CR>", keys.send, "Send this message")
   map({ "n", "i" }, "<C-s>", keys.send, "Send this message")
   map({ "n", "i" }, "<C-c>", keys.stop, "Stop answering")
-  vim.api.nvim_create_autocmd("BufWipeout", { buffer = buffer, once = true, callback = keys.gone })
+  vim.api.nvim_create_autocmd("BufUnload", { buffer = buffer, once = true, callback = keys.gone })
   return { buffer = buffer, mentions = {} }
 end
 
