@@ -40,9 +40,9 @@ check: ## Check format, lint, types and layers; of the client for VS Code where 
 	$(BIN)/lint-imports
 	@scripts/editors/vscode-client check
 
-soak: ## Run the tests with the full counts of the promises, for hours; ONLY="…" picks some, as pytest's -k does.
+soak: ## Run the tests with the full counts of the promises, for hours, and resume; ONLY="…" picks some, as pytest's -k does.
 	@scripts/bootstrap test
-	@STARCHAT_SCALE=1 $(BIN)/python -m pytest -m "not clients" --timeout 14400 -k "$$ONLY"
+	@STARCHAT_SCALE=1 $(BIN)/python -m pytest -p tests.resuming -m "not clients" --timeout 14400 -k "$$ONLY"
 
 train-tiny: ## Train a tiny StarChat on two CPU ranks, in minutes; writes runs/tiny.
 	@scripts/bootstrap train
@@ -74,5 +74,5 @@ docs: ## Write the pages that are made from the code: docs/errors.md.
 	$(BIN)/python scripts/errors_page.py >docs/errors.md
 
 clean: ## Remove .venv and everything that was built; models and settings stay.
-	rm -rf .venv build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache
+	rm -rf .venv build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache .soak
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
