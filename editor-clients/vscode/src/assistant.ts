@@ -78,6 +78,13 @@ export class Assistant implements vscode.Disposable {
     return this.client;
   }
 
+  /** The verbs of all commands that the server has, users' own among them. */
+  async commands(): Promise<string[]> {
+    await this.request("starchat/ping", {}); // once it answers, it has said what it can do
+    const offered = this.running.initializeResult?.capabilities.executeCommandProvider?.commands ?? [];
+    return offered.map((command) => command.replace(/^starchat\./, ""));
+  }
+
   /** Ask the server something of our own; cancelling the token cancels the work. */
   request<Reply>(method: string, params: object, token?: vscode.CancellationToken): Promise<Reply> {
     // A token that is undefined would be taken for a parameter, so it is not passed at all.

@@ -24,6 +24,8 @@ async function runHere(assistant: Assistant, verb: string): Promise<void> {
     await run(assistant, verb, {});
   } else if (verb === "undo") {
     await run(assistant, verb, editor ? { uri: editor.document.uri.toString() } : {});
+  } else if (verb === "own") {
+    await runOwn(assistant, editor);
   } else if (verb === "commit") {
     await offer((await run(assistant, verb, editor ? { uri: editor.document.uri.toString() } : {}))?.text);
   } else if (editor === undefined) {
@@ -32,6 +34,19 @@ async function runHere(assistant: Assistant, verb: string): Promise<void> {
     const argument = await argumentAt(verb, editor);
     if (argument) await run(assistant, verb, argument);
   }
+}
+
+/** Choose among the commands that the user has added to the server's. */
+async function runOwn(assistant: Assistant, editor: vscode.TextEditor | undefined): Promise<void> {
+  const known = await assistant.commands();
+  const palette = await vscode.commands.getCommands(true);
+  const own = known.filter((verb) => !palette.includes(PREFIX + verb));
+  if (own.length === 0) {
+    void vscode.window.showInformationMessage("StarChat: There are none yet. A file commands/NAME.md in the server's settings folder makes one.");
+    return;
+  }
+  const verb = await vscode.window.showQuickPick(own, { title: "StarChat", placeHolder: "A command of your own" });
+  if (verb) await run(assistant, verb, editor ? await argumentAt(verb, editor) ?? {} : {});
 }
 
 /** A commit message is wanted somewhere else than where answers are read. */
