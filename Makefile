@@ -14,7 +14,7 @@ LAST ?= 40
 MODEL ?= qwen2.5-coder-1.5b
 
 .DEFAULT_GOAL := help
-.PHONY: help ask test test-clients check soak train-tiny bench-trainers bench-ask vsix bench-fix bench-plot docs clean
+.PHONY: help ask test test-clients check soak train-tiny bench-trainers bench-ask vsix bench-fix bench-plot docs bench-engine bench-engine-full clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,16 @@ bench-trainers: ## Measure our training loop against the Trainer of transformers
 bench-ask: ## Measure how quick an answer is; prints each figure beside its goal.
 	@scripts/bootstrap test
 	@$(BIN)/python -m benchmarks.ask
+
+bench-engine: ## Measure the engines against each other and against their goals, for a quarter of an hour; writes bench/engine.*.
+	@scripts/bootstrap test
+	@$(BIN)/python -m pip install -q --disable-pip-version-check ctranslate2==4.8.5 gguf==0.19.0
+	@$(BIN)/python -m benchmarks.engine
+
+bench-engine-full: ## The same with all bugs and prompts, for hours; goes on where it was ended.
+	@scripts/bootstrap test
+	@$(BIN)/python -m pip install -q --disable-pip-version-check ctranslate2==4.8.5 gguf==0.19.0
+	@$(BIN)/python -m benchmarks.engine --full
 
 bench-fix: ## Measure how many bugs are fixed; MODE=plain or doctest, CASES=quixbugs or humanevalpack, FIRST=, LAST=; resumes.
 	@scripts/bootstrap test
