@@ -16,7 +16,7 @@ from assistant.hosting import stopping
 from assistant.hosting.engine import EngineRequest, Finish
 from assistant.hosting.model_host import Loaded, ModelHost, as_failure
 from assistant.hosting.requests import Call, Fill, Source
-from assistant.hosting.scheduler import Ticket
+from assistant.hosting.scheduler import BRIEF_TOKENS, Ticket
 from assistant.template import Encoded, encode, encode_fill
 
 log = logging.getLogger("assistant.hosting")
@@ -69,7 +69,8 @@ async def answer(host: ModelHost, call: Call) -> AsyncIterator[Signal]:
         HostBusy, ContextOverflow, OutOfMemory, UsageError, ModelError: as their names say.
     """
     begun, finish, end = time.monotonic(), None, "left"
-    with host.scheduler.admit(call.client, call.urgency) as ticket:
+    brief = call.max_tokens is not None and call.max_tokens <= BRIEF_TOKENS
+    with host.scheduler.admit(call.client, call.urgency, brief=brief) as ticket:
         try:
             async for signal in _steps(host, call, ticket):
                 if isinstance(signal, Finish):

@@ -68,6 +68,7 @@ class EngineInfo:
     slots: how many streams may be open at once.
     description: one line for people, such as "llama.cpp, Q4_K_M, CPU, 2 threads".
     vocabulary: ids lie below this; a prompt of ids is checked against it.  None: the engine checks by itself.
+    interleaves: whether, in the thread that drives a stream, another may be driven whenever `cancelled` is asked.
     """
 
     context_length: int
@@ -75,6 +76,7 @@ class EngineInfo:
     slots: int
     description: str
     vocabulary: int | None = None
+    interleaves: bool = False
 
 
 class Engine(Protocol):

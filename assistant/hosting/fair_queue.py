@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -51,11 +52,11 @@ class FairQueue:
         self._waiting.append(entry)
         return entry
 
-    def pop(self) -> Entry | None:
-        """The request whose turn it is, or None."""
-        if not self._waiting:
+    def pop(self, only: Callable[[Entry], bool] = lambda _: True) -> Entry | None:
+        """The request whose turn it is, of those that `only` lets through, or None."""
+        entry = min(filter(only, self._waiting), key=self._order, default=None)
+        if entry is None:
             return None
-        entry = min(self._waiting, key=self._order)
         self._waiting.remove(entry)
         self._served += 1
         self._last_served[entry.client] = self._served

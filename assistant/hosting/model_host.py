@@ -142,7 +142,8 @@ class ModelHost:
         fall_silent()
         self.progress, self.last_work = 1.0, time.monotonic()
         self._loaded.set_result(loaded)
-        self.scheduler.open_slots(loaded.engine.info.slots)
+        info = loaded.engine.info
+        self.scheduler.open_slots(info.slots, interleaves=info.interleaves)
         log.info("loaded engine=%s seconds=%.1f", loaded.engine.info.description, time.time() - self.record.started)
 
     def _failed(self, error: AssistantError) -> None:

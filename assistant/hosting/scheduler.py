@@ -1,5 +1,8 @@
 """Requests take turns at the engine: a bounded queue in front of a few slots, each slot a worker thread.
 
+Where the engine's streams can take turns, a brief completion does not wait for a slot: it runs between two steps of a stream
+that is under way (see `lane`).
+
 The engine's generators block, so each runs in a worker thread; its items reach the event loop one by one.  What a client has
 not read yet is kept, which is bounded by the tokens it asked for, so that a slow reader never holds a slot.
 """
@@ -11,23 +14,30 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TypeVar
 
 from assistant.errors import AssistantError, HostBusy, HostError
 from assistant.hosting.fair_queue import Entry, FairQueue
+from assistant.hosting.lane import Lane
 from assistant.wire import Urgency
 
 Item = TypeVar("Item")
 
 WAITING_LIMIT = 32
 
+BRIEF_TOKENS = 24
+"""A completion of at most so many tokens may go between two steps of another stream."""
+
 
 class Ticket:
     """One admitted request, from its arrival to its end."""
 
-    def __init__(self, client: str, urgency: Urgency) -> None:
+    def __init__(self, client: str, urgency: Urgency, *, brief: bool = False) -> None:
         self.client = client
         self.urgency: Urgency = urgency
+        self.brief = brief and urgency == "completion"
+        self.lane: Lane | None = None
         self.cancelled = threading.Event()
         self.woken = asyncio.Event()
         self.entry: Entry | None = None
@@ -48,6 +58,8 @@ class Scheduler:
         self._queue = FairQueue()
         self._owners: dict[Entry, Ticket] = {}
         self._tickets: set[Ticket] = set()
+        self._lanes: dict[Lane, Ticket | None] = {}
+        self._interleaves = False
         self._refusal: AssistantError | None = None
         self._threads = ThreadPoolExecutor(1, "engine")
 
@@ -61,8 +73,9 @@ class Scheduler:
         """Admitted requests that have no slot."""
         return sum(not ticket.has_slot for ticket in self._tickets)
 
-    def open_slots(self, slots: int) -> None:
-        """The engine is loaded and can run `slots` streams at once."""
+    def open_slots(self, slots: int, *, interleaves: bool = False) -> None:
+        """The engine is loaded and can run `slots` streams at once; `interleaves`: also one between the steps of another."""
+        self._interleaves = interleaves
         self._threads = ThreadPoolExecutor(slots, "engine")
         self._slots = slots
         self._dispatch()
@@ -78,8 +91,10 @@ class Scheduler:
             ticket.woken.set()
 
     @contextmanager
-    def admit(self, client: str, urgency: Urgency) -> Iterator[Ticket]:
+    def admit(self, client: str, urgency: Urgency, *, brief: bool = False) -> Iterator[Ticket]:
         """A place in the house, given back at the end of the block whatever happens in it.
+
+        brief: it generates no more than `BRIEF_TOKENS`.
 
         Raises:
             HostBusy: `WAITING_LIMIT` requests wait already.
@@ -89,7 +104,7 @@ class Scheduler:
             raise self._refusal
         if len(self._tickets) >= self._slots + self._limit:
             raise HostBusy(f"{self._limit} requests are waiting for the model already.", "Try again in a few seconds.")
-        ticket = Ticket(client, urgency)
+        ticket = Ticket(client, urgency, brief=brief)
         self._tickets.add(ticket)
         try:
             yield ticket
@@ -112,6 +127,7 @@ class Scheduler:
             with suppress(TimeoutError):
                 async with asyncio.timeout(every):
                     await ticket.woken.wait()
+            self._dispatch()
 
     async def run(
         self, ticket: Ticket, work: Callable[[Callable[[], bool]], Iterator[Item]], every: float
@@ -123,12 +139,22 @@ class Scheduler:
         news: asyncio.Queue[Item | BaseException | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
+        lane = Lane()
+
+        def asked() -> bool:
+            lane.pause()
+            return ticket.cancelled.is_set()
+
         def drive() -> None:
-            _drive(work, ticket.cancelled.is_set, lambda item: loop.call_soon_threadsafe(news.put_nowait, item))
-            loop.call_soon_threadsafe(self._free)
+            _drive(work, asked, lambda item: loop.call_soon_threadsafe(news.put_nowait, item))
+            loop.call_soon_threadsafe(self._ended, ticket, lane)
 
         ticket.working = True
-        self._threads.submit(drive)
+        if ticket.lane is not None:
+            ticket.lane.send(drive)
+        else:
+            self._lanes[lane] = None
+            self._threads.submit(drive)
         while True:
             try:
                 async with asyncio.timeout(every):
@@ -142,6 +168,26 @@ class Scheduler:
                 raise item
             yield item
 
+    def _ended(self, ticket: Ticket, lane: Lane) -> None:
+        """A stream is over.  A guest that it has not let in yet takes its slot over."""
+        if ticket.lane is not None:
+            self._part(ticket)
+            return
+        guest = self._lanes.pop(lane, None)
+        if guest is None:
+            self._free()
+            return
+        guest.lane = None
+        if (drive := lane.left_over()) is not None:
+            self._threads.submit(drive)
+
+    def _part(self, guest: Ticket) -> None:
+        lane, guest.lane = guest.lane, None
+        if lane is not None:
+            lane.taken = False
+            self._lanes[lane] = None
+        self._dispatch()
+
     def _free(self) -> None:
         self._busy -= 1
         self._dispatch()
@@ -153,14 +199,27 @@ class Scheduler:
             self._queue.remove(ticket.entry)
             self._owners.pop(ticket.entry, None)
         if ticket.has_slot and not ticket.working:
-            self._free()
+            give_back = self._free if ticket.lane is None else partial(self._part, ticket)
+            give_back()
 
     def _dispatch(self) -> None:
         while self._busy < self._slots and (entry := self._queue.pop()) is not None:
             self._busy += 1
-            ticket = self._owners.pop(entry)
-            ticket.has_slot = True
-            ticket.woken.set()
+            self._call(entry)
+        for lane in self._lanes:
+            if self._interleaves and lane.open() and (entry := self._queue.pop(self._is_brief)) is not None:
+                lane.taken = True
+                self._lanes[lane] = guest = self._call(entry)
+                guest.lane = lane
+
+    def _call(self, entry: Entry) -> Ticket:
+        ticket = self._owners.pop(entry)
+        ticket.has_slot = True
+        ticket.woken.set()
+        return ticket
+
+    def _is_brief(self, entry: Entry) -> bool:
+        return self._owners[entry].brief
 
 
 def _drive(

@@ -42,6 +42,7 @@ class TorchEngine:
         self._info = _describe(loaded, self._room)
         form = Format(loaded.dtype, loaded.device, _kv_bytes(loaded))
         shape = Shape(loaded.config, min(self._room, self._info.context_length), form)
+        self._running = 0  # bytes of the caches of streams under way
         self._prefixes = Prefixes(shape, self._room * _kv_bytes(loaded), store, may_be_kept)
 
     @property
@@ -61,9 +62,11 @@ class TorchEngine:
             OutOfMemory: its KV cache cannot fit.
         """
         request = self._admitted(request)
+        needed = self._bytes(len(request.prompt) + request.max_tokens)
         kv = self._prefixes.begin(request)
         cached = len(kv.ids)
-        self._prefixes.make_room(self._bytes(len(request.prompt) + request.max_tokens))
+        self._prefixes.make_room(self._running + needed)
+        self._running += needed
         try:
             with memory.told_as_out_of_memory(f"A request of {len(request.prompt)} tokens", self._loaded.free):
                 steps = generate(self._loaded.model, kv, request, cancelled, self._pace)
@@ -73,6 +76,7 @@ class TorchEngine:
             _free_cached_memory()
             raise
         finally:
+            self._running -= needed
             self._prefixes.keep(kv, request)
 
     def score(self, ids: tuple[int, ...], top: int, cancelled: Callable[[], bool]) -> Iterator[tuple[TokenScore, ...]]:
@@ -105,6 +109,8 @@ class TorchEngine:
                 "Send less: a smaller selection or a new chat.",
             )
         tokens = max(0, min(request.max_tokens, window - prompt))
+        if self._running and self._running + self._bytes(prompt + tokens) > self._room * _kv_bytes(self._loaded):
+            raise OutOfMemory("Another request fills the memory for KV caches.", "Try again when it is done.")
         if prompt + tokens > self._room:
             needed = memory.gigabytes((prompt + tokens) * _kv_bytes(self._loaded))
             raise OutOfMemory(
@@ -156,7 +162,7 @@ def _describe(loaded: Loaded, room: int) -> EngineInfo:
         parts.append(f"{loaded.threads} thread{'s' if loaded.threads > 1 else ''}")
     if sliding := getattr(loaded.config, "sliding_window", None):
         parts.append(f"sliding window {sliding}")
-    return EngineInfo(window, loaded.end_ids, 1, ", ".join(parts), _vocabulary(loaded))
+    return EngineInfo(window, loaded.end_ids, 1, ", ".join(parts), _vocabulary(loaded), interleaves=True)
 
 
 def _free_cached_memory() -> None:
