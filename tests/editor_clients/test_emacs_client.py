@@ -99,7 +99,7 @@ def test_a_bug_is_fixed_from_its_diagnostic(emacs: Callable[..., Emacs], scripte
 def test_code_is_explained_in_a_buffer_that_grows(
     emacs: Callable[..., Emacs], scripted: Callable[..., str], seen: Seen
 ) -> None:
-    editor = emacs(scripted({"match": "Explain this code", "reply": f"**Euclid** {NUMBERS}", "delay_ms": 2}, {"reply": "no"}))
+    editor = emacs(scripted({"match": "Explain this code", "reply": f"**Euclid** {NUMBERS}", "delay_ms": 4}, {"reply": "no"}))
     with seen(golden.EXPLAIN, "Emacs", editor.version):
         select(editor, 4, 7)
         editor.press("C-c", "*", "x")
@@ -161,6 +161,13 @@ def test_chat_of_two_turns_with_a_selection(emacs: Callable[..., Emacs], scripte
         editor.press("C-c", "C-c")
         whole = somewhere(editor, "The *step*.\n\n## You")
         editor.terminal.picture(BENCH / "emacs.svg", "Emacs")
+        editor.lisp("(kill-buffer)")
+        editor.command("starchat-chat-resume")
+        editor.terminal.shows("Chat:")
+        editor.terminal.type("What is it?")
+        editor.press("Tab", "Enter")
+        again = somewhere(editor, "The *step*.\n\n## You")
+        assert again.replace("## You", "").split() == whole.replace("## You (numbers.py:5-8)", "").replace("## You", "").split()
         assert whole.count("## You") == 3
         assert whole.startswith("## You (numbers.py:5-8)\n\nWhat is it?\n\n## StarChat\n\nIt is")
 
@@ -185,7 +192,7 @@ def test_work_is_stopped(emacs: Callable[..., Emacs], scripted: Callable[..., st
 
 
 def test_typing_goes_on_while_the_model_writes(emacs: Callable[..., Emacs], scripted: Callable[..., str], seen: Seen) -> None:
-    editor = emacs(scripted({"reply": REPLY, "prefill_ms": 3000}))
+    editor = emacs(scripted({"reply": REPLY, "prefill_ms": 8000}))
     with seen(golden.TYPING, "Emacs", editor.version):
         select(editor, 4, 7)
         editor.press("C-c", "*", "f")
@@ -215,7 +222,7 @@ def test_a_killed_server_comes_back(emacs: Callable[..., Emacs], scripted: Calla
 def test_a_model_that_is_still_loading_is_waited_for(
     emacs: Callable[..., Emacs], scripted: Callable[..., str], seen: Seen
 ) -> None:
-    editor = emacs(scripted({"reply": REPLY}, load_ms=6000))
+    editor = emacs(scripted({"reply": REPLY}, load_ms=12000))
     with seen(golden.LOADING, "Emacs", editor.version):
         select(editor, 4, 7)
         editor.press("C-c", "*", "f")

@@ -94,6 +94,13 @@ def test_chat_of_two_turns_with_a_selection(neovim: Callable[..., Neovim], scrip
         editor.press("C-s")
         whole = somewhere(editor, "The *step*.\n\n## You")
         editor.terminal.picture(BENCH / "neovim.svg", "Neovim")
+        editor.press("Escape")
+        editor.command("bwipeout")
+        editor.command("Starchat chats")
+        editor.terminal.shows("1: What is it?")
+        editor.press("1", "Enter")
+        again = somewhere(editor, "The *step*.\n\n## You")
+        assert again.replace("## You", "").split() == whole.replace("## You (numbers.py:5-8)", "").replace("## You", "").split()
         assert whole.count("## You") == 3
         assert whole.startswith("## You (numbers.py:5-8)\n\nWhat is it?")
 
@@ -101,7 +108,7 @@ def test_chat_of_two_turns_with_a_selection(neovim: Callable[..., Neovim], scrip
 def test_code_is_explained_in_a_buffer_that_grows(
     neovim: Callable[..., Neovim], scripted: Callable[..., str], seen: Seen
 ) -> None:
-    editor = neovim(scripted({"match": "Explain this code", "reply": f"**Euclid** {NUMBERS}", "delay_ms": 2}, {"reply": "no"}))
+    editor = neovim(scripted({"match": "Explain this code", "reply": f"**Euclid** {NUMBERS}", "delay_ms": 4}, {"reply": "no"}))
     with seen(golden.EXPLAIN, "Neovim", editor.version):
         editor.command("4,7Starchat explain")
         assert "499" not in somewhere(editor, "**Euclid** 0 1 2")
@@ -143,7 +150,7 @@ def test_work_is_stopped(neovim: Callable[..., Neovim], scripted: Callable[..., 
 
 
 def test_typing_goes_on_while_the_model_writes(neovim: Callable[..., Neovim], scripted: Callable[..., str], seen: Seen) -> None:
-    editor = neovim(scripted({"match": "fim_middle", "reply": ""}, {"reply": REPLY, "prefill_ms": 3000}))
+    editor = neovim(scripted({"match": "fim_middle", "reply": ""}, {"reply": REPLY, "prefill_ms": 8000}))
     with seen(golden.TYPING, "Neovim", editor.version):
         editor.command("4,7Starchat fix")
         editor.terminal.shows("Fix a bug: ")
@@ -174,7 +181,7 @@ def test_a_killed_server_comes_back(
 def test_a_model_that_is_still_loading_is_waited_for(
     neovim: Callable[..., Neovim], scripted: Callable[..., str], seen: Seen
 ) -> None:
-    editor = neovim(scripted({"reply": REPLY}, load_ms=6000))
+    editor = neovim(scripted({"reply": REPLY}, load_ms=12000))
     with seen(golden.LOADING, "Neovim", editor.version):
         editor.press("7", "G")
         editor.command("Starchat fix")

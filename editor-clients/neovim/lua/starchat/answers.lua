@@ -32,7 +32,7 @@ end
 --- Ask for the text anew, and show it.
 function M.refresh(client, uri)
   local buffer = buffers[uri]
-  if not (buffer and vim.api.nvim_buf_is_valid(buffer)) then
+  if not (client and buffer and vim.api.nvim_buf_is_valid(buffer)) then
     return
   end
   client:request("workspace/textDocumentContent", { uri = uri }, function(_, content)
