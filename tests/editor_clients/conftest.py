@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -77,13 +78,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     BENCH.mkdir(exist_ok=True)
     (BENCH / "clients.json").write_text(json.dumps(rows, indent=1) + "\n")
-    editors = sorted({f"{row['editor']} {row['version']}\n{row['engine']}" for row in rows})
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for row in rows:
+        found[row["golden_path"], f"{row['editor']} {row['version']}\n{row['engine']}"].add(row["result"])
+    editors = sorted({editor for _, editor in found})
     table = Table("golden path", *editors, title="bench/clients.json")
     for path in (*GOLDEN_PATHS, *MORE):
-        found = {
-            f"{row['editor']} {row['version']}\n{row['engine']}": row["result"] for row in rows if row["golden_path"] == path
-        }
-        table.add_row(path, *(found.get(editor, "") for editor in editors))
+        table.add_row(path, *(", ".join(sorted(found.get((path, editor), set()))) for editor in editors))
     console = Console(width=160)
     with console.capture() as shown:
         console.print(table)

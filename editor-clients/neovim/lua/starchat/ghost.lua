@@ -3,10 +3,10 @@ local M = {}
 
 local space = vim.api.nvim_create_namespace("starchat.ghost")
 
-local request ---@type { client: vim.lsp.Client, id: integer }?
+local request ---@type { client: vim.lsp.Client, id: integer, place: integer[] }?
 local ghost ---@type { buffer: integer, row: integer, column: integer, text: string, mapped: string[] }?
 
-local allowed, ask, at_cursor, bind, insert, unbind
+local allowed, ask, at_cursor, bind, insert, place, unbind
 
 --- Show suggestions from now on, where the options say so.
 function M.setup()
@@ -29,8 +29,8 @@ end
 
 --- Ask what fits at the cursor; what was asked before is stopped.
 function M.update()
-  if ghost and at_cursor(ghost) then
-    return
+  if ghost and at_cursor(ghost) or request and vim.deep_equal(request.place, place()) then
+    return -- typing a character is an event twice: the text has changed, and the cursor has moved
   end
   M.dismiss()
   local client = vim.lsp.get_clients({ name = "starchat", bufnr = 0 })[1]
@@ -65,20 +65,23 @@ function M.accept(word)
 end
 
 function ask(client)
-  local buffer = vim.api.nvim_get_current_buf()
   local params = vim.lsp.util.make_position_params(0, client.offset_encoding)
   params.context = { triggerKind = 2 }
-  local tick = vim.api.nvim_buf_get_changedtick(buffer)
-  local cursor = vim.api.nvim_win_get_cursor(0)
+  local asked = place()
   local _, id = client:request("textDocument/inlineCompletion", params, function(_, found)
     request = nil
     local item = found and (found.items or found)[1]
-    local here = vim.api.nvim_get_current_buf() == buffer and vim.deep_equal(cursor, vim.api.nvim_win_get_cursor(0))
-    if item and here and tick == vim.api.nvim_buf_get_changedtick(buffer) and allowed() then
-      M.show(buffer, cursor[1] - 1, cursor[2], item.insertText)
+    if item and vim.deep_equal(asked, place()) and allowed() then
+      M.show(asked[1], asked[3] - 1, asked[4], item.insertText)
     end
-  end, buffer)
-  request = id and { client = client, id = id }
+  end, asked[1])
+  request = id and { client = client, id = id, place = asked }
+end
+
+--- Buffer, state of its text, line and column of the cursor.
+function place()
+  local buffer = vim.api.nvim_get_current_buf()
+  return { buffer, vim.api.nvim_buf_get_changedtick(buffer), unpack(vim.api.nvim_win_get_cursor(0)) }
 end
 
 --- Show `text` at a place; columns count bytes.
