@@ -37,8 +37,9 @@ from assistant.wire import Usage
 LEAST_TOKENS = 256
 """A task that leaves less of the window for the new file is refused."""
 
-MOST_TOKENS = 4096
-"""No new file is longer, unless the user allows it: a model that loops would otherwise fill the window."""
+USUAL_TOKENS = 1500
+"""A new file may have so many, or three times as many as what it is made from, unless the user allows more: a model that finds
+no end would otherwise fill the window, for minutes on a CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def conversation_of(task: Creation, attempt: Try) -> Conversation:
 
 async def _request(task: Creation, attempt: Try, client: ModelClient) -> ChatRequest:
     conversation = conversation_of(task, attempt)
-    allowed = task.max_tokens or await _allowance(conversation, client)
+    allowed = task.max_tokens or await _allowance(task, conversation, client)
     fence = fence_for(task.document.text if task.document else "")
     prefilled = client.profile.continues_assistant
     if prefilled:
@@ -116,16 +117,18 @@ async def _request(task: Creation, attempt: Try, client: ModelClient) -> ChatReq
     )
 
 
-async def _allowance(conversation: Conversation, client: ModelClient) -> int:
+async def _allowance(task: Creation, conversation: Conversation, client: ModelClient) -> int:
     prompt = await client.count(conversation)
+    source = task.document.text if task.document else ""
+    most = max(USUAL_TOKENS, 3 * (await client.count(start(source))).count) if source.strip() else USUAL_TOKENS
     if prompt.limit is None:
-        return MOST_TOKENS
+        return most
     if prompt.count + LEAST_TOKENS > prompt.limit:
         raise ContextOverflow(
             f"The question has {prompt.count:,} tokens; the model's window holds {prompt.limit:,}, the new file included.",
             "Choose fewer lines, or a model with a larger window.",
         )
-    return min(prompt.limit - prompt.count, MOST_TOKENS)
+    return min(prompt.limit - prompt.count, most)
 
 
 def _opening(task: Creation) -> str:
