@@ -14,7 +14,7 @@ LAST ?= 40
 MODEL ?= qwen2.5-coder-1.5b
 
 .DEFAULT_GOAL := help
-.PHONY: help ask test test-clients check soak train-tiny bench-trainers bench-ask vsix bench-fix bench-plot docs bench-engine bench-engine-full clean
+.PHONY: help ask test test-clients check soak train-tiny bench-trainers bench-ask vsix bench-fix bench-plot bench-lsp docs bench-engine bench-engine-full clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -82,6 +82,10 @@ vsix: ## Package the client for VS Code, with the server inside; prints its size
 docs: ## Write the pages that are made from the code: docs/errors.md.
 	@scripts/bootstrap test
 	$(BIN)/python scripts/errors_page.py >docs/errors.md
+
+bench-lsp: ## Measure how quick the language server is; prints each figure beside its goal.
+	@scripts/bootstrap test
+	@$(BIN)/python -m benchmarks.lsp
 
 clean: ## Remove .venv and everything that was built; models and settings stay.
 	rm -rf .venv build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache .soak

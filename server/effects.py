@@ -54,11 +54,31 @@ async def _edited(session: Session, job: Job, errand: Errand, progress: Progress
 
 
 async def _created(session: Session, job: Job, errand: Errand, progress: Progress) -> Outcome:
-    answer = await _taken(session, job, _turn(session, errand), progress)
+    turn, picture = _turn(session, errand), ""
+    if errand.command.makes == "script":
+        answer, picture = await _drawn(session, job, turn, progress)
+    else:
+        answer = await _taken(session, job, turn, progress)
     assert answer.code is not None and answer.path is not None  # a command that makes a file gives both or raises NoEdit
     progress.report("making the file …")
     file = place_for(session, errand.command.title, errand.argument.uri, answer.path.name, answer.code)
-    return Outcome(job.id, "applied", await job.finished(create(session, file)), answer.text, file=file.uri)
+    said = await job.finished(create(session, file))
+    return Outcome(job.id, "applied", said, answer.text, picture, file=file.uri)
+
+
+async def _drawn(session: Session, job: Job, turn: Turn, progress: Progress) -> tuple[Answer, str]:
+    """A figure's script and, where the user agrees while it is written, the URI of its picture."""
+    from server import drawing  # with the sandbox, which few sessions need
+
+    asked = drawing.ask(session)
+    try:
+        answer = await _taken(session, job, turn, progress)
+        if asked is not None and asked.done() and not asked.exception() and asked.result():
+            return await drawing.pictured(session, job, turn, answer, progress)
+        return answer, ""
+    finally:
+        if asked is not None:
+            asked.cancel()
 
 
 EFFECTS: dict[Effect, Callable[[Session, Job, Errand, Progress], Coroutine[Any, Any, Outcome]]] = {

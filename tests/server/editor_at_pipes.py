@@ -113,6 +113,7 @@ class Editor:
     def initialize(self, capabilities: dict[str, Any] | None = None, **params: Any) -> dict[str, Any]:
         params = {"processId": os.getpid(), "rootUri": None, "capabilities": capabilities or {}, **params}
         answer = self.request("initialize", params)
+        self.greeted = time.perf_counter()
         self.notify("initialized", {})
         return answer["result"]
 

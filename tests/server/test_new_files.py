@@ -9,6 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from assistant.errors import SandboxError
+from assistant.sandbox import check_available
 from server.creating import place_for
 from tests.server.buffer import BUGGY, CLIENTS, WHERE, Buffer, begin, code_actions, run
 from tests.server.editor_at_pipes import EGLOT, NEOVIM, VSCODE, Editor
@@ -73,7 +75,7 @@ def test_a_new_file_is_made_and_filled_in_one_annotated_edit(
     editor: Editor, script: Callable[..., str], tmp_path: Path
 ) -> None:
     begin(editor, VSCODE, script({"reply": f"{GO}```\n"}))
-    buffer, disk = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16"), None
+    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
     disk = Disk(editor)
     translated(editor, buffer)
     [asked] = disk.asked
@@ -191,3 +193,28 @@ def test_every_place_is_taken(tmp_path: Path) -> None:
     (tmp_path / "a.py").symlink_to("nowhere")
     session.documents.open((tmp_path / "a_2.py").as_uri(), "python", 1, "x")
     assert place_for(session, "", "", "a.py", "x").path == tmp_path / "a_3.py"
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_a_figure_is_drawn_where_the_user_agrees(
+    editor: Editor, script: Callable[..., str], tmp_path: Path, agreed: bool
+) -> None:
+    try:
+        check_available()
+    except SandboxError as error:
+        pytest.skip(str(error))
+    plot = "import matplotlib.pyplot as plt\n\nplt.plot([1, 2])\n```\n"
+    begin(editor, VSCODE, script({"reply": plot, "prefill_ms": 500}))
+    buffer = Buffer(editor, tmp_path / "data.py", BUGGY, "utf-16")
+    disk = Disk(editor)
+    title = "Draw it" if agreed else "Only the script"
+    editor.answers["window/showMessageRequest"] = lambda params: {"title": title}
+    result = run(editor, "plot", {"uri": buffer.uri, "question": "two points"})
+    assert result["outcome"] == "applied", result
+    assert (tmp_path / "plot.py").exists() and len(disk.asked) == 1
+    assert ("answer" in result) == agreed
+    if agreed:
+        picture = Path(result["answer"].removeprefix("file://"))
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert picture.stat().st_mode & 0o077 == 0
+        editor.wait_for(lambda each: each.get("params", {}).get("uri") == result["answer"])
