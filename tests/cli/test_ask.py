@@ -113,7 +113,6 @@ def test_each_mistake_is_one_line_with_its_exit_code(run: Callable, script: Call
         (("ask",), 2, "There is no question"),
         (("ask", "  "), 2, "There is no question"),
         (("ask", "Hi", "-f", "missing.py"), 3, "missing.py does not exist"),
-        (("ask", "Hi", "-f", "."), 3, "is a folder"),
         (("ask", "Hi", "-f", "binary"), 3, "binary"),
         (("ask", "Hi", "-f", "latin"), 3, "UTF-8"),
         (("ask", "Hi", "-f", "empty.py"), 3, "is empty"),

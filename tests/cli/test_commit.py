@@ -85,7 +85,7 @@ def test_what_is_staged_meanwhile_is_not_committed(
     run: Callable, script: Callable, repository: Path, environment: dict[str, str]
 ) -> None:
     git(repository, "add", "adder.py")
-    model = script({"reply": MESSAGE, "delay_ms": 20})
+    model = script({"match": "warm", "reply": "ok"}, {"reply": MESSAGE, "prefill_ms": 5000})
     run("ask", "warm up", "-m", model, "--max-tokens", "1")
     from tests.cli.conftest import PROGRAM
 
