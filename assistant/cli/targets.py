@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import select
 import sys
 from contextlib import suppress
 from dataclasses import replace
@@ -21,6 +22,8 @@ from assistant.instructions import instructions_for
 from assistant.languages import Language
 from assistant.reports import Report, read_report
 from assistant.turn import Turn
+
+_QUIET_SECONDS = 3.0
 
 
 def target_turn(row: Command, options: argparse.Namespace, language: Language | None = None) -> Turn:
@@ -69,6 +72,7 @@ def piped() -> str:
     """
     if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
         return ""
+    _say_that_it_waits()
     try:
         text = sys.stdin.buffer.read().decode("utf-8", errors="replace")
     except OSError:  # open for writing only
@@ -77,6 +81,13 @@ def piped() -> str:
         with suppress(OSError):
             sys.stdin = Path("/dev/tty").open(encoding="utf-8")  # noqa: SIM115 - it stays open to the end
     return text
+
+
+def _say_that_it_waits() -> None:
+    """A word to those who wonder, where nothing comes through the pipe and nobody closes it."""
+    with suppress(OSError, ValueError):  # not every stream can be watched
+        if not select.select([sys.stdin], [], [], _QUIET_SECONDS)[0]:
+            print("Waiting for standard input … (without any: < /dev/null)", file=sys.stderr, flush=True)
 
 
 def _file_of(row: Command, report: Report) -> Path:

@@ -311,6 +311,23 @@ def test_without_a_file_a_report_must_name_one(run: Callable, file: Path) -> Non
         assert said in done.stderr
 
 
+def test_a_pipe_that_stays_open_is_told_of(environment: dict[str, str], file: Path) -> None:
+    command = [PROGRAM, "fix", "numbers.py", "--show-context"]
+    process = subprocess.Popen(
+        command,
+        cwd=file.parent,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("Waiting for standard input")
+    shown, _ = process.communicate(TRACEBACK, timeout=30)
+    assert process.returncode == 0 and "RecursionError" in shown
+
+
 def test_a_name_with_a_colon_is_a_name(run: Callable, script: Callable, tmp_path: Path) -> None:
     odd = tmp_path / "odd:6"
     odd.write_text("one\ntwo\n")
