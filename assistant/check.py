@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from assistant.answer import Answer, Note
-from assistant.candidates import Candidate, asked
+from assistant.candidates import Base, Candidate, asked
 from assistant.checking import Bench, Verdict, bench_for
 from assistant.client import ModelClient
 from assistant.document import Document
@@ -26,7 +26,7 @@ from assistant.examples import examples_of
 from assistant.project_copy import Project
 from assistant.refusals import Unverified
 from assistant.sandbox import check_available
-from assistant.turn import Event, Turn, take
+from assistant.turn import Event, Turn, region_around, take
 
 DOCTEST = "doctest"
 """In place of a command: the examples in the docstrings."""
@@ -153,33 +153,37 @@ async def _search(
         return
     yield _first_word(before, client)
     found = _Found()
+    region = region_around(bench.document, turn.lines)
+    base, shown = Base(bench.document.text, (region.start + 1, region.end), region), before
     refusal = NoEdit("No candidate was an edit.")
     for number in range(plan.samples):
-        attempt = asked(turn, number, before, [each for each, _ in found.judged])
+        attempt = asked(turn, number, base, shown, [each for each, _ in found.judged])
         try:
             async with aclosing(take(attempt, client)) as events:
                 async for event in events:
                     if not isinstance(event, Answer):
                         yield event
                         continue
-                    candidate = Candidate(event, bench.document)
+                    candidate = Candidate(event, bench.document, base)
         except NoEdit as error:
             refusal = error
             yield found.note(f"no edit. {error.message}")
             continue
         found.votes[candidate.text] = found.votes.get(candidate.text, 0) + 1
-        if found.votes[candidate.text] > 1:
+        if found.votes[candidate.text] > 1 or candidate.text == bench.document.text:
             yield found.note("the same as one before.")
             continue
         verdict = await bench.verdict(candidate.text)
         found.judged.append((candidate, verdict))
         yield found.note(verdict.sentence)
         if verdict.passed:
-            yield Checked(candidate.answer, None if before.passed else True, tuple(found.tried))
+            yield Checked(candidate.whole, None if before.passed else True, tuple(found.tried))
             return
+        if verdict.held > shown.held:  # one bug of several: go on from here
+            base, shown = candidate.as_base, verdict
     if not found.judged:
         raise refusal
-    yield Checked(found.best().answer, verified=False, tried=tuple(found.tried))
+    yield Checked(found.best().whole, verified=False, tried=tuple(found.tried))
 
 
 def _first_word(before: Verdict, client: ModelClient) -> Note:

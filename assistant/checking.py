@@ -39,6 +39,7 @@ _STOPPED = {
     "cancelled": "was stopped",
 }
 _HELD = re.compile(r"^(\d+) of (\d+) examples hold\.$", re.MULTILINE)
+_PASSED = re.compile(r"\b(\d+) (?:passed|passing|ok)\b")
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -46,7 +47,8 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 class Verdict:
     """What the check said of a text.
 
-    unusable: it can say nothing about any text.  output: what it printed, as a person would see it.  held: examples that hold.
+    unusable: it can say nothing about any text.  output: what it printed, as a person would see it.
+    held: examples that hold, or tests that pass, where the output says so.
     """
 
     passed: bool
@@ -134,7 +136,7 @@ class Bench:
         else:
             sentence = f"the check fails: {held[0] if held else _last(output) or f'status {outcome.status}'}"
         unusable = not self.shell and outcome.status == NONE_USABLE
-        return Verdict(outcome.passed, unusable, sentence, output, int(held[1]) if held else 0, not outcome.stopped)
+        return Verdict(outcome.passed, unusable, sentence, output, _count(held, output), not outcome.stopped)
 
 
 def bench_for(document: Document, project: Project, folder: Path) -> Bench:
@@ -148,6 +150,12 @@ def bench_for(document: Document, project: Project, folder: Path) -> Bench:
     copy = copy_project(project, folder / "copy")
     file, start = document.path.resolve().relative_to(project.root), project.start.relative_to(project.root)
     return Bench(document, copy, folder / "run", file, start)
+
+
+def _count(held: re.Match[str] | None, output: str) -> int:
+    """Examples that hold; else tests that pass, by the last line that counts them, as pytest and others print one."""
+    counts = [held[1]] if held else _PASSED.findall(output)
+    return int(counts[-1]) if counts else 0
 
 
 def _last(output: str) -> str:

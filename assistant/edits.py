@@ -137,6 +137,11 @@ def rewrite(document: Document, region: Region, code: str) -> EditPlan:
     return _checked(document, after, code)
 
 
+def plan_between(old: str, new: str) -> EditPlan:
+    """The smallest edit that makes `new` of `old`."""
+    return EditPlan(tuple(_changes(split_lines(old), split_lines(new))))
+
+
 def unified_diff(document: Document, plan: EditPlan, root: Path | None = None) -> str:
     """The plan as a unified diff with `a/` and `b/` names relative to `root` (the current folder), for `git apply` or `patch`.
 
@@ -170,7 +175,7 @@ def _checked(document: Document, after: Sequence[str], code: str) -> EditPlan:
             code,
             new,
         )
-    return EditPlan(tuple(_changes(split_lines(document.text), split_lines(text))))
+    return plan_between(document.text, text)
 
 
 def _changes(old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:

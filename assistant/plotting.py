@@ -6,6 +6,7 @@ Figure -> the script -> the sandbox -> a picture, or a traceback that the model 
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import sys
 import tempfile
@@ -31,24 +32,32 @@ REPAIRS = 2
 SECONDS = 60.0
 _MOST_LINES = 12
 _MAP_WORDS = ("map", "countr", "world", "europe", "africa", "asia", "america", "continent")
-_MAP_HINT = (
-    "For a map use no file and no other package: `from assistant.shapes import countries` gives a function; `countries()`"
-    " returns a dict from each country's English name to a list of outlines, each a list of (longitude, latitude) pairs. Draw"
-    " each outline with `ax.fill(*zip(*outline), ...)`, and call `ax.set_aspect('equal')`."
-)
+_MAP_HINT = """\
+For a map use no file and no other package than this: `countries()` gives a dict from each country's English name to a list of
+outlines, which are lists of (longitude, latitude). Fill in the colors that are asked for above, and draw every country:
+
+```python
+from assistant.shapes import countries
+
+colors = {}  # the color of each country that is named above
+for name, outlines in countries().items():
+    for outline in outlines:
+        ax.fill(*zip(*outline), facecolor=colors.get(name, "lightgray"), edgecolor="white", linewidth=0.3)
+ax.set_aspect("equal")
+```"""
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
     """How a run ended.
 
-    answer: the script that was run last.  picture: the bytes of the PNG, None where the script failed to the end.
+    answer: the script that was run last.  pictures: the bytes of a PNG for each figure; none where it failed to the end.
     description: the figures as JSON (see `assistant.cage.figure`).  repairs: how often the model was shown a failure.
     failure: what the script said last, where it failed.
     """
 
     answer: Answer
-    picture: bytes | None
+    pictures: tuple[bytes, ...]
     description: str
     repairs: int
     failure: str = ""
@@ -92,14 +101,14 @@ async def drawn(
     answer, repairs = first, 0
     while True:
         yield Note("Running the script …")
-        outcome, picture, description = await _tried(answer, table, confined=confined)
-        if picture is not None:
-            yield Drawn(answer, picture, description, repairs)
+        outcome, pictures, description = await _tried(answer, table, confined=confined)
+        if pictures:
+            yield Drawn(answer, pictures, description, repairs)
             return
         said = _said(outcome)
         yield Note(f"The script failed: {said.splitlines()[-1] if said else f'status {outcome.status}'}")
         if repairs == REPAIRS:
-            yield Drawn(answer, None, "", repairs, said)
+            yield Drawn(answer, (), "", repairs, said)
             return
         repairs += 1
         try:
@@ -110,7 +119,7 @@ async def drawn(
                     else:
                         yield event
         except NoEdit as refusal:
-            yield Drawn(answer, None, "", repairs, f"{said}\n{refusal.message}")
+            yield Drawn(answer, (), "", repairs, f"{said}\n{refusal.message}")
             return
 
 
@@ -120,8 +129,8 @@ def _repair(turn: Turn, answer: Answer, said: str) -> Turn:
     return replace(turn, question=question)
 
 
-async def _tried(answer: Answer, table: Table | None, *, confined: bool) -> tuple[Outcome, bytes | None, str]:
-    """How the script ended, its picture and the description of that."""
+async def _tried(answer: Answer, table: Table | None, *, confined: bool) -> tuple[Outcome, tuple[bytes, ...], str]:
+    """How the script ended, its pictures and the description of their figures."""
     folder = await asyncio.to_thread(_laid_out, answer.code or "", table)
     try:
         command = (sys.executable, "-P", "-m", "assistant.cage.figure", "figure.py", "figure.png")
@@ -140,11 +149,15 @@ def _laid_out(code: str, table: Table | None) -> Path:
     return folder
 
 
-def _result(folder: Path, outcome: Outcome) -> tuple[bytes | None, str]:
-    picture, description = folder / "figure.png", folder / "figure.png.json"
-    if not outcome.passed or not picture.is_file() or picture.is_symlink() or description.is_symlink():
-        return None, ""
-    return picture.read_bytes(), description.read_text(encoding="utf-8")
+def _result(folder: Path, outcome: Outcome) -> tuple[tuple[bytes, ...], str]:
+    """The pictures, and the description; links, with which a script could have other files read, are not followed."""
+    description = folder / "figure.png.json"
+    if not outcome.passed or not description.is_file() or description.is_symlink():
+        return (), ""
+    text = description.read_text(encoding="utf-8")
+    names = ["figure.png", *(f"figure-{number}.png" for number in range(2, len(json.loads(text)) + 1))]
+    pictures = [folder / name for name in names]
+    return tuple(path.read_bytes() for path in pictures if path.is_file() and not path.is_symlink()), text
 
 
 def _said(outcome: Outcome) -> str:

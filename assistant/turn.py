@@ -200,10 +200,10 @@ def _subject(turn: Turn) -> tuple[Document, Region]:
     wanted = turn.command.languages
     if wanted and turn.document.language.name not in wanted:
         raise UsageError(f"`{turn.command.name}` is for {', '.join(wanted)}.", f"This is {turn.document.language.name}.")
-    return turn.document, _region(turn.document, turn.lines)
+    return turn.document, region_around(turn.document, turn.lines)
 
 
-def _region(document: Document, lines: tuple[int, int] | None) -> Region:
+def region_around(document: Document, lines: tuple[int, int] | None) -> Region:
     """The lines asked for; a single line is a cursor, and means the definition around it."""
     region = region_of(document, lines)
     if lines is None or len(region) > 1:

@@ -19,7 +19,8 @@ from typing import Any
 
 from assistant.shapes import countries
 
-Axes = dict[str, Any]
+Figure = dict[str, Any]
+"""A figure as `assistant.cage.figure` describes it."""
 
 PEOPLE = {"Anna": (168, 31), "Ben": (182, 27), "Carla": (175, 45), "David": (190, 38)}
 TEAM = {"Team A": (54, 80), "Team B": (41, 95), "Team C": (62, 71), "Team D": (35, 102)}
@@ -31,12 +32,15 @@ class Example:
 
     name: str
     question: str
-    faults: Callable[[list[Axes]], list[str]]
+    faults: Callable[[list[Figure]], list[str]]
 
 
-def bars_faults(axes: list[Axes]) -> list[str]:
-    """Two charts, with the heights and the ages of four people."""
-    found = []
+def bars_faults(figures: list[Figure]) -> list[str]:
+    """Two charts in one figure and a style of seaborn's, with the heights and the ages of four people."""
+    axes = _axes(figures)
+    found = [] if len(figures) == 1 else ["the charts are not side by side in one figure"]
+    if not any(each["grid"] or each["background"] != "#ffffff" for each in axes):
+        found.append("it is in no style of seaborn's")
     for place, what in enumerate(("height", "age")):
         wanted = sorted(values[place] for values in PEOPLE.values())
         own = [each for each in axes if sorted(round(bar["height"], 3) for bar in each["bars"]) == wanted]
@@ -50,9 +54,9 @@ def bars_faults(axes: list[Axes]) -> list[str]:
     return found
 
 
-def map_faults(axes: list[Axes]) -> list[str]:
+def map_faults(figures: list[Figure]) -> list[str]:
     """A world map where Germany and Spain are red, and nothing else is."""
-    outlines = [outline for each in axes for outline in each["outlines"]]
+    outlines = [outline for each in _axes(figures) for outline in each["outlines"]]
     if len(outlines) < 150:
         return [f"{len(outlines)} outlines are no world map"]
     red = {_corner(outline["points"]) for outline in outlines if outline["color"] in ("#ff0000", "#d62728")}
@@ -62,10 +66,10 @@ def map_faults(axes: list[Axes]) -> list[str]:
     return found + ([f"{len(red - wanted)} other outlines are red"] if red - wanted else [])
 
 
-def scatter_faults(axes: list[Axes]) -> list[str]:
+def scatter_faults(figures: list[Figure]) -> list[str]:
     """A point for each team, at its numbers, with its name beside it; titles on both axes."""
     wanted = sorted([float(x), float(y)] for x, y in TEAM.values())
-    own = [each for each in axes if sorted(each["points"]) == wanted]
+    own = [each for each in _axes(figures) if sorted(each["points"]) == wanted]
     if not own:
         return [f"no chart has the points {wanted}"]
     chart = own[0]
@@ -126,9 +130,13 @@ def drawn(example: Example, model: str, folder: Path) -> tuple[int, list[str]]:
     if not done.stdout:
         return 0, [done.stderr.strip().splitlines()[-1]]
     shown = json.loads(done.stdout)["plot"]
-    if shown["path"] is None:
+    if not shown["paths"]:
         return shown["repairs"], [done.stderr.strip().splitlines()[-2]]
-    return shown["repairs"], example.faults([axes for figure in shown["figures"] for axes in figure["axes"]])
+    return shown["repairs"], example.faults(shown["figures"])
+
+
+def _axes(figures: list[Figure]) -> list[dict[str, Any]]:
+    return [axes for figure in figures for axes in figure["axes"]]
 
 
 def _corner(outline: list[Any]) -> tuple[float, float]:

@@ -39,7 +39,7 @@ def main() -> None:
     for country in sorted(topology["objects"]["countries"]["geometries"], key=lambda each: each["properties"]["name"]):
         polygons = country["arcs"] if country["type"] == "MultiPolygon" else [country["arcs"]]
         name = country["properties"]["name"]
-        shapes[_WHOLE.get(name, name)] = [_outline(polygon[0], arcs) for polygon in polygons]
+        shapes[_WHOLE.get(name, name)] = [part for polygon in polygons for part in _parts(_outline(polygon[0], arcs))]
     TARGET.write_text(json.dumps(shapes, separators=(",", ":"), ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{len(shapes)} countries, {TARGET.stat().st_size:,} bytes")
 
@@ -57,6 +57,18 @@ def _outline(ring: list[int], arcs: list[list[tuple[float, float]]]) -> list[tup
         arc = arcs[index] if index >= 0 else arcs[~index][::-1]
         points += arc[1:] if points else arc
     return [point for place, point in enumerate(points) if not place or point != points[place - 1]]
+
+
+def _parts(outline: list[tuple[float, float]]) -> list[list[tuple[float, float]]]:
+    """An outline cut where it crosses from one edge of the map to the other; each part is closed."""
+    parts: list[list[tuple[float, float]]] = [[]]
+    for point in outline:
+        if parts[-1] and abs(point[0] - parts[-1][-1][0]) > 180:
+            parts.append([])
+        parts[-1].append(point)
+    if len(parts) > 1 and parts[0][0] == parts[-1][-1]:  # where the outline begins is no cut
+        parts = [parts[-1] + parts[0][1:], *parts[1:-1]]
+    return [part if part[0] == part[-1] else [*part, part[0]] for part in parts if len(part) > 2]
 
 
 if __name__ == "__main__":

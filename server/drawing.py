@@ -36,7 +36,7 @@ def ask(session: Session) -> asyncio.Task[bool] | None:
 
 
 async def pictured(session: Session, job: Job, turn: Turn, answer: Answer, progress: Progress) -> tuple[Answer, str]:
-    """The script, repaired where it failed, and the URI of its picture, which is shown; empty where there is none."""
+    """The script, repaired where it failed, and the URI of its first picture; all are shown; empty where there is none."""
     async with connected(session, progress.report) as client, aclosing(drawn(turn, answer, client)) as events:
         async for event in events:
             match event:
@@ -44,12 +44,13 @@ async def pictured(session: Session, job: Job, turn: Turn, answer: Answer, progr
                     progress.report(waiting_text(event))
                 case Note(sentence):
                     progress.report(sentence)
-                case Drawn(final, picture):
-                    if picture is None:
+                case Drawn(final, pictures):
+                    if not pictures:
                         return answer, ""
-                    uri = _kept(job, picture).as_uri()
-                    session.in_background(show(session, uri))
-                    return final, uri
+                    uris = [_kept(job, number, picture).as_uri() for number, picture in enumerate(pictures, start=1)]
+                    for uri in uris:
+                        session.in_background(show(session, uri))
+                    return final, uris[0]
     return answer, ""
 
 
@@ -62,10 +63,10 @@ async def _agreed(session: Session) -> bool:
     return answer is not None and answer.title == DRAW
 
 
-def _kept(job: Job, picture: bytes) -> Path:
+def _kept(job: Job, number: int, picture: bytes) -> Path:
     """A file that only the user can read; old ones go."""
     folder = private_folder(home() / "answers")
-    path = folder / f"{os.getpid()}-{job.id}.png"
+    path = folder / f"{os.getpid()}-{job.id}-{number}.png"
     path.touch(0o600)
     path.write_bytes(picture)
     for old in sorted(folder.glob("*.png"), key=lambda each: each.stat().st_mtime)[:-KEPT]:

@@ -46,7 +46,9 @@ def main() -> None:
         print("The script ran, but it drew nothing.")
         sys.exit(EMPTY)
     for number, figure in enumerate(figures):
-        figure.savefig(picture if number == 0 else picture.with_stem(f"{picture.stem}-{number + 1}"), dpi=150)
+        figure.savefig(
+            picture if number == 0 else picture.with_stem(f"{picture.stem}-{number + 1}"), dpi=150, bbox_inches="tight"
+        )
     picture.with_name(f"{picture.name}.json").write_text(json.dumps(described), encoding="utf-8")
     keep("all")
 
@@ -89,6 +91,8 @@ def _axes(axes: Axes) -> dict[str, Any]:
         "lines": [_pairs(line.get_xydata()) for line in axes.lines],
         "outlines": outlines,
         "texts": [text.get_text() for text in axes.texts],
+        "background": to_hex(axes.get_facecolor()),
+        "grid": any(line.get_visible() for line in (*axes.get_xgridlines(), *axes.get_ygridlines())),
         "legend": [text.get_text() for text in legend.get_texts()] if legend else [],
         "drawn": bool(axes.patches or axes.collections or axes.lines or axes.images or axes.containers),
     }

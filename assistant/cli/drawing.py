@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from assistant.answer import Answer
@@ -41,21 +42,21 @@ def draw(options: argparse.Namespace) -> int:
     held, outcome = asyncio.run(_carried_out(turn, options, table))
     if outcome is None:
         return _give_script(held, options)
-    if outcome.picture is None:
-        print_json_of(held, None, outcome, options)
+    if not outcome.pictures:
+        print_json_of(held, (), outcome, options)
         show_reply(outcome.failure)
         raise NoEdit(f"The script failed, after {outcome.repairs} repairs too.", "Say it in other words, or draw less at once.")
-    path = _saved(outcome.picture, options)
-    print_json_of(held, path, outcome, options)
+    paths = _saved(outcome.pictures, options)
+    print_json_of(held, paths, outcome, options)
     repaired = {0: "", 1: " (after one repair)"}.get(outcome.repairs, f" (after {outcome.repairs} repairs)")
-    print(f"Drew {path}{repaired}.", file=sys.stderr)
+    print(f"Drew {', '.join(map(str, paths))}{repaired}.", file=sys.stderr)
     return 0
 
 
-def print_json_of(held: Held, path: Path | None, outcome: Drawn | None, options: argparse.Namespace) -> None:
+def print_json_of(held: Held, paths: Sequence[Path], outcome: Drawn | None, options: argparse.Namespace) -> None:
     """The answer for programs, where they asked for it."""
     if options.json:
-        drew: dict[str, object] = {"path": str(path) if path else None, "repairs": outcome.repairs if outcome else None}
+        drew: dict[str, object] = {"paths": [str(path) for path in paths], "repairs": outcome.repairs if outcome else None}
         drew["figures"] = json.loads(outcome.description) if outcome and outcome.description else []
         print_json(held, plot=drew)
 
@@ -122,21 +123,24 @@ def _give_script(held: Held, options: argparse.Namespace) -> int:
         print(f"Wrote {options.output}.", file=sys.stderr)
     elif not options.json:
         sys.stdout.write(code)
-    print_json_of(held, None, None, options)
+    print_json_of(held, (), None, options)
     return 0
 
 
-def _saved(picture: bytes, options: argparse.Namespace) -> Path:
-    """Where the picture lies now: a new file, always."""
-    path = Path(options.output) if options.output else path_beside(None, PICTURE)
-    try:
-        with path.open("xb") as file:
-            file.write(picture)
-    except FileExistsError as error:
-        raise EditConflict(f"{path} was made by somebody else meanwhile.", "Choose another name with -o.") from error
-    except OSError as error:
-        raise _storage(path, error) from error
-    return path
+def _saved(pictures: Sequence[bytes], options: argparse.Namespace) -> list[Path]:
+    """Where the pictures lie now: new files, always; of several, all but the first get a number."""
+    first = Path(options.output) if options.output else path_beside(None, PICTURE)
+    others = (path_beside(first, f"{first.stem}-{number}.png") for number in range(2, len(pictures) + 1))
+    paths = [first, *others]
+    for path, picture in zip(paths, pictures, strict=True):
+        try:
+            with path.open("xb") as file:
+                file.write(picture)
+        except FileExistsError as error:
+            raise EditConflict(f"{path} was made by somebody else meanwhile.", "Choose another name with -o.") from error
+        except OSError as error:
+            raise _storage(path, error) from error
+    return paths
 
 
 def _storage(path: Path, error: OSError) -> AssistantError:

@@ -39,7 +39,7 @@ def file(tmp_path: Path) -> Path:
 def fix(run: Callable, file: Path) -> Callable:
     def call(*options: str, check: str = "cd work && python -m pytest -q test_numbers.py") -> tuple[int, dict, str]:
         before = tree(file.parent)
-        done = run("fix", "work/numbers_.py:4-10", "--json", "--check", check, *options, timeout=200)
+        done = run("fix", "work/numbers_.py:4", "--json", "--check", check, *options, timeout=200)
         after = {name: text for name, text in tree(file.parent).items() if name != "numbers_.py"}
         assert after == {name: text for name, text in before.items() if name != "numbers_.py"}, "stray or changed files"
         assert "Traceback" not in done.stderr, done.stderr
@@ -140,3 +140,16 @@ def test_what_makes_no_sense_is_one_line(run: Callable, fix: Callable, script: C
         done = run("fix", "work/numbers_.py:4-10", *options, "-m", model)
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_one_bug_of_several_is_progress(fix: Callable, script: Callable, file: Path) -> None:
+    two = BUGGY.replace("    return x + 1\n", "    y = x + 1\n    return y - 1\n")
+    file.write_text(two)
+    (file.parent / "test_numbers.py").write_text(f"{TEST}\ndef test_one():\n    assert double(1) == 2\n")
+    half = two[two.index("def") :].replace("y - 1", "y") + "```"  # right for 1 and wrong for 3
+    whole = half.replace("y = x + 1", "y = 2 * x")
+    model = script({"match": r"(?s)return y\n.*saw nothing wrong", "reply": f"```python\n{whole}"}, {"reply": half})
+    code, shown, _ = fix("--write", "-m", model)
+    assert (code, shown["edit"]["verified"], len(shown["edit"]["tried"])) == (0, True, 2)
+    assert file.read_text() == two.replace("y = x + 1", "y = 2 * x").replace("return y - 1", "return y")
+    assert "-    y = x + 1\n-    return y - 1\n+    y = 2 * x\n+    return y\n" in shown["edit"]["diff"]

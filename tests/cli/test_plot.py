@@ -39,13 +39,20 @@ def test_a_picture_is_saved_and_never_over_a_file(run: Callable, script: Callabl
     figures = plot(run, "two bars", "--run", "-y", "-o", "first.png", "-m", model)[1]["plot"]["figures"]
     assert [bar["height"] for bar in figures[0]["axes"][0]["bars"]] == [1, 2]
     assert plot(run, "two bars", "--run", "-y", "-m", model)[1]["plot"] == {
-        "path": "plot.png",
+        "paths": ["plot.png"],
         "repairs": 0,
         "figures": figures,
     }
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG\r\n")
-    assert plot(run, "two bars", "--run", "-y", "-m", model)[1]["plot"]["path"] == "plot_2.png"
+    assert plot(run, "two bars", "--run", "-y", "-m", model)[1]["plot"]["paths"] == ["plot_2.png"]
     assert plot(run, "two bars", "--run", "-y", "-o", "plot.png", "-m", model)[0] == 3
+
+
+def test_every_figure_is_saved(run: Callable, script: Callable, tmp_path: Path) -> None:
+    model = script({"reply": f"{BARS}plt.savefig('mine.png')\nplt.close()\nplt.figure()\nplt.plot([1, 2])\n{FENCE}"})
+    done = plot(run, "two figures", "--run", "-y", "-o", "both.png", "-m", model)
+    assert done[1]["plot"]["paths"] == ["both.png", "both-2.png"]
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["both-2.png", "both.png"]
 
 
 def test_a_script_that_fails_is_repaired(run: Callable, script: Callable) -> None:
@@ -69,7 +76,7 @@ def test_what_cannot_be_drawn_is_said_after_two_repairs(
     run: Callable, script: Callable, tmp_path: Path, code: str, said: str
 ) -> None:
     status, shown, heard = plot(run, "two bars", "--run", "-y", "-m", script({"reply": f"{code}\n{FENCE}"}))
-    assert (status, shown["plot"]) == (9, {"path": None, "repairs": 2, "figures": []})
+    assert (status, shown["plot"]) == (9, {"paths": [], "repairs": 2, "figures": []})
     assert said in heard
     assert "after 2 repairs too" in heard
     assert not list(tmp_path.glob("*.png"))

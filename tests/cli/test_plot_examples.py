@@ -47,30 +47,32 @@ plt.xlabel("Wins"), plt.ylabel("Points"), plt.title("Basketball season")
 }
 
 
-def spoilt(example: Example, axes: list[dict]) -> list[list[dict]]:
+def spoilt(example: Example, figures: list[dict]) -> list[list[dict]]:
     """The same figure with one thing wrong, several times."""
     changes: dict[str, list[Callable[[list[dict]], object]]] = {
         "bars": [
-            lambda all_: all_[0]["bars"][0].update(height=1),
-            lambda all_: all_[1].update(x_ticks=["0", "1", "2", "3"]),
-            lambda all_: all_[0].update(title="", y_label=""),
-            lambda all_: all_.pop(),
+            lambda all_: all_[0]["axes"][0]["bars"][0].update(height=1),
+            lambda all_: all_[0]["axes"][1].update(x_ticks=["0", "1", "2", "3"]),
+            lambda all_: all_[0]["axes"][0].update(title="", y_label=""),
+            lambda all_: all_[0]["axes"].pop(),
+            lambda all_: [each.update(grid=False, background="#ffffff") for each in all_[0]["axes"]],
+            lambda all_: all_.append({"title": "", "axes": [all_[0]["axes"].pop()]}),
         ],
         "map": [
-            lambda all_: [each.update(color="#ff0000") for each in all_[0]["outlines"]],
-            lambda all_: [each.update(color="#d3d3d3") for each in all_[0]["outlines"]],
-            lambda all_: all_[0].update(outlines=[]),
+            lambda all_: [each.update(color="#ff0000") for each in all_[0]["axes"][0]["outlines"]],
+            lambda all_: [each.update(color="#d3d3d3") for each in all_[0]["axes"][0]["outlines"]],
+            lambda all_: all_[0]["axes"][0].update(outlines=[]),
         ],
         "scatter": [
-            lambda all_: all_[0]["points"].pop(),
-            lambda all_: all_[0].update(texts=[]),
-            lambda all_: all_[0].update(x_label=""),
-            lambda all_: all_[0].update(title=""),
+            lambda all_: all_[0]["axes"][0]["points"].pop(),
+            lambda all_: all_[0]["axes"][0].update(texts=[]),
+            lambda all_: all_[0]["axes"][0].update(x_label=""),
+            lambda all_: all_[0]["axes"][0].update(title=""),
         ],
     }
     found = []
     for change in changes[example.name]:
-        other = copy.deepcopy(axes)
+        other = copy.deepcopy(figures)
         change(other)
         found.append(other)
     return found
@@ -80,8 +82,8 @@ def spoilt(example: Example, axes: list[dict]) -> list[list[dict]]:
 def test_a_right_figure_has_no_faults_and_a_wrong_one_has(run: Callable, script: Callable, example: Example) -> None:
     model = script({"reply": SCRIPTS[example.name] + "```"})
     done = run("plot", example.question, "--run", "-y", "--json", "-m", model, timeout=200)
-    axes = [each for figure in json.loads(done.stdout)["plot"]["figures"] for each in figure["axes"]]
-    assert example.faults(axes) == []
-    for other in spoilt(example, axes):
+    figures = json.loads(done.stdout)["plot"]["figures"]
+    assert example.faults(figures) == []
+    for other in spoilt(example, figures):
         assert example.faults(other) != []
     assert example.faults([]) != []
