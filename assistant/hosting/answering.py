@@ -11,7 +11,7 @@ from functools import partial
 from typing import Literal
 
 from assistant.conversation import Conversation
-from assistant.errors import ContextOverflow, UsageError
+from assistant.errors import AssistantError, ContextOverflow, HostError, UsageError
 from assistant.hosting import stopping
 from assistant.hosting.engine import EngineRequest, Finish
 from assistant.hosting.model_host import Loaded, ModelHost, as_failure
@@ -76,10 +76,12 @@ async def answer(host: ModelHost, call: Call) -> AsyncIterator[Signal]:
                 if isinstance(signal, Finish):
                     finish, end = signal, signal.reason
                 yield signal
+        except AssistantError as error:  # raised from itself it would never be freed, and with it the request's text
+            end = error.code
+            raise
         except Exception as error:
-            failure = as_failure(error, "The engine failed")
-            end = failure.code
-            raise failure from error
+            end = HostError.code
+            raise as_failure(error, "The engine failed") from error
         finally:
             host.last_work = time.monotonic()
             _note(call, end, finish, host.last_work - begun)

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import accumulate
 from typing import Any
 
-from assistant.errors import HostError, UsageError
+from assistant.errors import AssistantError, HostError, UsageError
 from assistant.hosting import chat, stopping
 from assistant.hosting.answering import SIGN_OF_LIFE, Work, prepared
 from assistant.hosting.engine import Engine, Finish, Piece, Scorer, TokenScore
@@ -99,6 +99,8 @@ async def _choice(host: ModelHost, call: Call, wish: Wish) -> tuple[dict[str, ob
             steps = partial(_steps, loaded.engine, work, run)
             async for _ in host.scheduler.run(ticket, steps, SIGN_OF_LIFE):
                 pass
+        except AssistantError:
+            raise
         except Exception as error:
             raise as_failure(error, "The engine failed") from error
     return _told(loaded, call, run)

@@ -82,7 +82,7 @@ def comment(value: Mapping[str, object]) -> str:
     return f": {COMMENT}{json.dumps({key: item for key, item in value.items() if item is not None})}\n\n"
 
 
-async def body_of(request: Request, limit: int, seconds: float) -> bytes | None:
+async def body_of(request: Request, limit: int, seconds: float) -> bytearray | None:
     """The body, or None where it is longer than `limit` bytes or takes longer than `seconds` to arrive."""
     declared = request.headers.get("content-length", "0")
     if not declared.isdigit() or int(declared) > limit:
@@ -96,7 +96,7 @@ async def body_of(request: Request, limit: int, seconds: float) -> bytes | None:
                     return None
     except TimeoutError:
         return None
-    return bytes(body)
+    return body
 
 
 async def _held(events: AsyncIterator[str]) -> AsyncIterator[str]:

@@ -50,7 +50,7 @@ class Call:
     include_usage: bool = False
 
 
-def parse_json(body: bytes) -> Mapping[str, Any]:
+def parse_json(body: bytes | bytearray) -> Mapping[str, Any]:
     """The body as a JSON object.
 
     Raises:
