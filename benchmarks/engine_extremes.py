@@ -10,6 +10,7 @@ from typing import Any
 
 from assistant.hosting.engine import EngineRequest
 from assistant.models.spec import ModelSpec
+from benchmarks.engine_contestants import clock
 
 
 def cancel_delays(loaded: Any, *, decoding: bool, rounds: int = 8) -> list[float]:
@@ -43,9 +44,9 @@ def long_context_ratio(loaded: Any, long: int = 8000, short: int = 64, rounds: i
     took: dict[int, list[float]] = {long: [], short: []}
     for _ in range(rounds):
         for length, kv in caches.items():
-            began = time.perf_counter()
+            began = clock()
             kv.feed(loaded.model, [200])
-            took[length].append(time.perf_counter() - began)
+            took[length].append(clock() - began)
     return [one / statistics.median(took[short]) for one in took[long]]
 
 
@@ -56,9 +57,9 @@ def load_seconds(spec: ModelSpec) -> tuple[float, float]:
     from assistant.hosting.torch_engine.loading import load
 
     reading = min(_read(spec.path / "model.safetensors") for _ in range(3))
-    began = time.perf_counter()
+    began = clock()
     load(replace(spec, quantization="int8", dtype="auto"), lambda _: None)
-    return reading, time.perf_counter() - began
+    return reading, clock() - began
 
 
 def _past(deadline: list[float]) -> bool:
@@ -66,9 +67,9 @@ def _past(deadline: list[float]) -> bool:
 
 
 def _read(path: Path) -> float:
-    began = time.perf_counter()
+    began = clock()
     buffer = bytearray(8 << 20)
     with path.open("rb", buffering=0) as file:
         while file.readinto(buffer):
             pass
-    return time.perf_counter() - began
+    return clock() - began

@@ -60,7 +60,7 @@ class Row:
         return "met" if self.met else f"missed: {self.figure / self.target:.2f} of it"
 
 
-def write(rows: Sequence[Row], ledger: Ledger, conditions: str, folder: Path) -> None:
+def write(rows: Sequence[Row], conditions: str, folder: Path) -> None:
     """`engine.json` and `engine.md`."""
     (folder / "engine.json").write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
     lines = ["# How fast the engines are", "", f"Qwen2.5-Coder-0.5B, {conditions}. {ABSENT}", "", "![](engine.svg)", ""]

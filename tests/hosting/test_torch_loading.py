@@ -57,6 +57,21 @@ assert items[-1].usage.completion == 4
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc and glibc")
+def test_what_loading_took_is_given_back_to_the_system() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    memory.give_back()
+    before = resident()
+    blocks = [bytes([1]) * (64 << 10) for _ in range(2000)]  # 128 MB in pieces that come from the heap
+    keep = blocks[-1]
+    del blocks
+    memory.give_back()
+    assert resident() - before < 64 << 20
+    assert keep
+
+
 def test_end_ids_come_from_both_configurations(tmp_path: Path) -> None:
     folder = copied("gpt_bigcode", tmp_path)
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [7, 0, 3]}), encoding="utf-8")

@@ -39,7 +39,7 @@ def dtype_of(spec: ModelSpec, device: torch.device, threads: int) -> torch.dtype
     if spec.dtype not in ("auto", *formats):
         raise ModelError(f"The number format {spec.dtype!r} is unknown.", f"Use one of auto, {', '.join(formats)}.")
     if spec.quantization == "int8":
-        return _beside_int8(spec, device)
+        return _beside_int8(spec, device, threads)
     if spec.dtype == "auto":
         return formats[speed_of_cpu(threads).fastest_float if device.type == "cpu" else "bfloat16"]
     return formats[spec.dtype]
@@ -52,7 +52,7 @@ def use_threads(wanted: int | None) -> int:
     return threads
 
 
-def _beside_int8(spec: ModelSpec, device: torch.device) -> torch.dtype:
+def _beside_int8(spec: ModelSpec, device: torch.device, threads: int) -> torch.dtype:
     if device.type != "cpu":
         raise ModelError(
             f"The quantisation int8 is made for CPUs and does not run on {device}.",
@@ -60,6 +60,7 @@ def _beside_int8(spec: ModelSpec, device: torch.device) -> torch.dtype:
         )
     if spec.dtype == "bfloat16":
         raise ModelError("The quantisation int8 computes the rest in float32.", "Leave --dtype out, or use --dtype float32.")
+    speed_of_cpu(threads)  # for whoever asks whether it was worth it
     return torch.float32
 
 

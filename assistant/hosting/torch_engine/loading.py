@@ -58,6 +58,7 @@ def load(spec: ModelSpec, report: Report) -> Loaded:
         config = AutoConfig.from_pretrained(spec.path, local_files_only=True, trust_remote_code=False)
         model = _weights(spec, device, dtype)
         end_ids = _end_ids(spec.path, config)
+    memory.give_back()
     report(1.0)
     text_config = config.get_text_config(decoder=True)
     return Loaded(spec, model, tokenizer, text_config, device, dtype, end_ids, memory.free_bytes(device), threads)
