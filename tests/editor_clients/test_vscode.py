@@ -48,6 +48,15 @@ RULES: tuple[dict[str, Any], ...] = (
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def editor() -> None:
+    """VS Code is there; where it is missing, the tests fail under CI, and say how to install it elsewhere."""
+    try:
+        vscode_driver.installed()
+    except FileNotFoundError as missing:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(missing))
+
+
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """A short path, as sockets need it."""
@@ -69,11 +78,7 @@ def script(folder: Path) -> Callable[..., str]:
 
 @pytest.fixture(scope="module")
 def bench(folder: Path, script: Callable[..., str]) -> Iterator[Workbench]:
-    """One window for all tests of this module."""
-    try:
-        vscode_driver.installed()
-    except FileNotFoundError as missing:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(missing))
+    """One window for all tests of this module but the last."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("STARCHAT_", "PYTHON"))}
     environment = {**kept, "STARCHAT_HOME": str(folder / "home"), "STARCHAT_IDLE_MINUTES": "5"}
     with vscode_driver.workbench(folder, {"starchat.model": script("plays", *RULES)}, environment) as opened:
@@ -231,8 +236,7 @@ def test_server_killed_and_restarted(vscode: Workbench, seen: Seen) -> None:
         vscode.page(STATUS)
         [before] = vscode.servers()
         os.kill(before, signal.SIGKILL)
-        until(lambda: vscode.servers() not in ([], [before]), 20)
-        vscode.page(STATUS)
+        until(lambda: vscode.servers() not in ([], [before]), 40)
         vscode.diagnose("stats.py", line=5, message="total is wrong", source="pytest")
         vscode.page("await verbs.palette('StarChat: Fix a Bug')")
         vscode.wait_for_text("stats.py", FIXED)
@@ -288,3 +292,18 @@ def test_fix_with_a_real_model(vscode: Workbench, seen: Seen) -> None:
         vscode.page("await verbs.palette('StarChat: Fix a Bug')")
         until(lambda: vscode.text("stats.py") != STATS, 120)
         assert "a + b" in vscode.text("stats.py")
+
+
+def test_it_sets_up_its_own_server_once_the_user_agrees(seen: Seen, tmp_path: Path, screens: Path) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("STARCHAT_", "PYTHON"))}
+    path = [each for each in kept["PATH"].split(os.pathsep) if not (Path(each) / "assistant-server").exists()]
+    environment = {**kept, "PATH": os.pathsep.join(path), "STARCHAT_HOME": str(tmp_path / "home")}
+    bare = vscode_driver.workbench(tmp_path, {"starchat.server.path": ""}, environment)
+    with seen(paths.INSTALL, "VS Code", VERSION), bare as vscode:
+        vscode.load()
+        vscode.page("await page.locator('.notification-toast', { hasText: 'needs its server' }).getByText('Set It Up').click()")
+        vscode.page("await page.locator('.quick-input-list .monaco-list-row', { hasText: 'processor' }).click()")
+        vscode.page("await page.locator('.notification-toast', { hasText: 'is set up' }).waitFor({ timeout: 240000 })")
+        vscode.shot(screens / "vscode-set-up.png")
+        [server] = vscode.servers()
+        assert "globalStorage/starchat.starchat-assistant/environment" in Path(f"/proc/{server}/cmdline").read_text()

@@ -75,8 +75,8 @@ class Workbench:
         """Leave no editor open, no panel and no message."""
         self.host("""
             await vscode.commands.executeCommand("starchat.editor.cancel");
-            for (const { document } of vscode.window.visibleTextEditors) {
-                await vscode.window.showTextDocument(document);
+            for (const document of vscode.workspace.textDocuments.filter(({ isDirty }) => isDirty)) {
+                await vscode.window.showTextDocument(document); // else closing would ask whether to save it
                 await vscode.commands.executeCommand("workbench.action.revertAndCloseActiveEditor");
             }
             await vscode.commands.executeCommand("workbench.action.closeAllEditors");

@@ -28,11 +28,11 @@ export async function argumentAt(verb: string, editor: vscode.TextEditor): Promi
   return complete ? complete(argument) : argument;
 }
 
-/** One sentence for each diagnostic that the selection touches. */
+/** One sentence for each diagnostic in the lines of the selection. */
 function problemsAt({ document, selection }: vscode.TextEditor): string[] {
   return vscode.languages
     .getDiagnostics(document.uri)
-    .filter(({ range }) => range.intersection(selection) !== undefined)
+    .filter(({ range }) => range.start.line <= selection.end.line && range.end.line >= selection.start.line)
     .map(({ range, message, source }) => {
       const told = message.split(/\s+/).join(" ");
       return `line ${range.start.line + 1}: ${told}${source ? ` (${source})` : ""}`;
