@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shlex
 import shutil
@@ -110,12 +111,18 @@ class Bench:
         await asyncio.to_thread(self._lay_out, text)
         readable = (*self.copy.linked, self.copy.root.parent / "examples.json")
         start, limits = self._project / self.start, Limits(seconds=self.seconds)
-        outcome = await run(Job(self.command, self.folder, start, readable, limits=limits, confined=self.confined))
+        job = Job(self.command, self.folder, start, readable, self._environment(), limits, self.confined)
+        outcome = await run(job)
         if self.shell and outcome.status in _NOT_FOUND and not outcome.stopped:
             raise UsageError(
                 f"The check cannot be started: {_last(outcome.output) or shlex.quote(self.shell)}.", "Try it in a shell first."
             )
         return self._judged(outcome)
+
+    def _environment(self) -> dict[str, str]:
+        """Python finds the copy before the project itself, to which an editable installation would lead."""
+        places = [self._project, *([self._project / "src"] if (self._project / "src").is_dir() else [])]
+        return {"PYTHONPATH": os.pathsep.join(map(str, places))} if self.shell else {}
 
     @property
     def _project(self) -> Path:
@@ -124,6 +131,7 @@ class Bench:
     def _lay_out(self, text: str) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         shutil.copytree(self.copy.root, self._project, symlinks=True)
+        (self._project / self.file).parent.mkdir(parents=True, exist_ok=True)  # it may lie in an ignored folder
         (self._project / self.file).write_bytes(encode(self.document, text))
 
     def _judged(self, outcome: Outcome) -> Verdict:

@@ -1,4 +1,7 @@
-"""A copy of a project to try changes on, without what is not its own: version control, dependencies, caches, secrets."""
+"""A copy of a project to try changes on, without what is not its own: version control, dependencies, caches, secrets.
+
+What the ignore rules leave out (`assistant.ignore`) is left out here, too.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assistant.errors import InputError, StorageError
-from assistant.ignore import is_secret
+from assistant.ignore import reason_to_leave_out
 
 MOST_FILES = 20_000
 MOST_BYTES = 512 * 1024**2
@@ -32,9 +35,7 @@ MARKS = (
 LINKED = frozenset({".venv", "venv", "node_modules", ".tox", ".nox", "site-packages"})
 """Dependencies are not copied: a link leads to them, and they can be read but not written."""
 
-LEFT_OUT = frozenset(
-    {".git", ".hg", ".svn", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ssh"}
-)
+LEFT_OUT = frozenset({".git", ".hg", ".svn", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,9 @@ def _entries(folder: Path, target: Path) -> Iterator[tuple[os.DirEntry[str], Pat
         source, place = pending.pop()
         with os.scandir(source) as entries:
             for entry in entries:
-                if entry.name in LEFT_OUT or is_secret(Path(entry.path)) or not _is_plain(entry):
+                if entry.name in LEFT_OUT or not _is_plain(entry):
+                    continue
+                if entry.name not in LINKED and reason_to_leave_out(Path(entry.path), folder):
                     continue
                 yield entry, place / entry.name
                 if entry.is_dir(follow_symlinks=False) and entry.name not in LINKED:

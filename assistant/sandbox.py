@@ -208,7 +208,17 @@ def _system() -> list[str]:
     root = [str(path) for path in Path("/").iterdir() if path.name not in _CLOSED]
     tools = [str(Path.home() / name) for name in _TOOLS]
     python = [sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib"), *_beside_python()]
-    return [*root, "/proc", "/var/lib", "/var/cache/fontconfig", *tools, *python]
+    return [*root, "/proc", "/var/lib", "/var/cache/fontconfig", *tools, *python, *_of_path()]
+
+
+def _of_path() -> list[str]:
+    """Folders of programs that PATH names, with the libraries beside them; the home itself never."""
+    found = [os.environ[name] for name in ("VIRTUAL_ENV", "CONDA_PREFIX", "JAVA_HOME", "GOROOT") if name in os.environ]
+    for entry in map(Path, _path().split(os.pathsep)):
+        if entry.is_absolute() and entry != Path.home():
+            beside = entry.name == "bin" and (entry.parent / "lib").is_dir() and entry.parent not in (Path.home(), Path("/"))
+            found.append(str(entry.parent if beside else entry))
+    return found
 
 
 def _beside_python() -> list[str]:

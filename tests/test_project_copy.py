@@ -28,6 +28,10 @@ def project(tmp_path: Path) -> Path:
     for name in (".env", ".env.local", "server.pem", "id_rsa", ".npmrc"):
         (root / name).write_text("secret")
     os.mkfifo(root / "pipe")
+    (root / "build").mkdir()
+    (root / "build" / "made").write_text("made")
+    (root / ".gitignore").write_text("build/\n*.log\n.venv\n")
+    (root / "a" / "today.log").write_text("noise")
     (root / "link").symlink_to("src/a.py")
     (root / "loop").symlink_to("..")
     (root / "run.sh").write_text("#!/bin/sh\n")
@@ -40,7 +44,8 @@ def test_the_copy_holds_what_is_the_projects_own(project: Path, tmp_path: Path) 
     shown = {path.relative_to(copy.root).as_posix() for path in copy.root.rglob("*")}
     assert {"src/a.py", "tests/test_a.py", "link", "loop", "run.sh"} <= shown
     assert not any(
-        name.startswith((".git", ".env", "server.pem", "id_rsa", ".npmrc", "pipe")) or ".pyc" in name for name in shown
+        name.startswith((".git/", ".env", "server.pem", "id_rsa", ".npmrc", "pipe", "build", "a/today")) or ".pyc" in name
+        for name in shown
     )
     assert (copy.root / "node_modules").readlink() == project / "node_modules"
     assert set(copy.linked) == {project / "node_modules", project / ".venv"}

@@ -190,6 +190,18 @@ def test_the_environment_is_clean(own: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert done.output.split()[-2:] == [str(own / "tmp"), str(own / "home")]
 
 
+def test_programs_that_path_names_can_be_read(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("tool/bin/run", "tool/lib/data", "other/data"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"#!/bin/sh\ncat {tmp_path}/tool/lib/data; cat {tmp_path}/other/data\n")
+    (tmp_path / "tool" / "bin" / "run").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/tool/bin{os.pathsep}{os.environ['PATH']}")
+    own.mkdir()
+    done = asyncio.run(sandbox.run(Job(("run",), own)))
+    assert done.output.startswith("#!/bin/sh")
+    assert "Permission denied" in done.output
+
+
 def test_whoever_stops_waiting_ends_it(own: Path) -> None:
     own.mkdir()
 

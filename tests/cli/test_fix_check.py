@@ -142,6 +142,14 @@ def test_what_makes_no_sense_is_one_line(run: Callable, fix: Callable, script: C
         assert "Traceback" not in done.stderr
 
 
+def test_the_copy_comes_before_an_installation(fix: Callable, script: Callable, file: Path) -> None:
+    """What the check imports is the candidate, even if it starts elsewhere and the package lies in `src`."""
+    (file.parent.parent / "src").mkdir()
+    (file.parent.parent / "src" / "beside.py").write_text("from work.numbers_ import double\n")
+    check = "cd / && python -c 'from beside import double; assert double(3) == 6'"
+    assert fix("-m", script({"reply": RIGHT}), check=check)[1]["edit"]["verified"] is True
+
+
 def test_one_bug_of_several_is_progress(fix: Callable, script: Callable, file: Path) -> None:
     two = BUGGY.replace("    return x + 1\n", "    y = x + 1\n    return y - 1\n")
     file.write_text(two)
