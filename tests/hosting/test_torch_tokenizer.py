@@ -14,6 +14,7 @@ from assistant.conversation import Conversation, Message
 from assistant.errors import ModelError
 from assistant.hosting.detokenizer import Detokenizer
 from assistant.hosting.torch_engine.tokenizer import FolderTokenizer
+from tests.scale import rounds
 from tests.tiny_models import CONTROLS, make_tiny_starchat, tiny
 
 EXTRA = ("<tool>", "  ", "[[x]]", "\n\n", "<br>")
@@ -85,7 +86,7 @@ def test_hostile_contents_in_every_field_forge_nothing(kind: str, request: pytes
     tokenizer: FolderTokenizer = request.getfixturevalue(kind)
     names = control_ids(tokenizer)
     random_ = random.Random(14)
-    for _ in range(5_000 // 5):
+    for _ in range(rounds(100_000) // 5):
         system, question, answer, follow, begun = (hostile(random_) for _ in range(5))
         turns = [Message("user", question), Message("assistant", answer), Message("user", follow), Message("assistant", begun)]
         conversation = Conversation((Message("system", system), *turns))

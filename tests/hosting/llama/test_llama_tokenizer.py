@@ -13,6 +13,7 @@ from assistant.hosting.llama_vocabulary import Vocabulary, spellings, unmatched
 from assistant.models.prepare import prepare
 from assistant.settings import Settings
 from assistant.template import CHATML, Control, encode, encode_fill
+from tests.scale import rounds
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -54,7 +55,7 @@ def test_no_content_in_any_role_forges_a_turn(llama, seed=20):
     print(f"seed {seed}")
     draw = random.Random(seed)
     controls = set(llama.vocabulary.controls.values())
-    for _ in range(1250):  # 5,000 contents, a twentieth of the full count
+    for _ in range(rounds(100_000) // 4):  # each has four contents
         conversation = hostile_conversation(draw)
         encoded = encode(CHATML, conversation, llama.tokenizer, generate=False)
         own = [segment for segment in CHATML.segments(conversation, generate=False) if isinstance(segment, Control)]
