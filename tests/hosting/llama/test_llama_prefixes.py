@@ -1,5 +1,7 @@
 """Conversations outlive the host: what was computed is taken up again from disk, by the same model and the same owner alone."""
 
+import asyncio
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +12,13 @@ from assistant.conversation import start
 from assistant.hosting import llama_engine
 from assistant.hosting.engine import EngineRequest
 from assistant.hosting.llama_engine import LlamaEngine
-from assistant.hosting.llama_prefixes import Prefixes
+from assistant.hosting.llama_prefixes import REST_SECONDS, Prefixes
 from assistant.hosting.llama_server import Limits, LlamaServer
 from assistant.hosting.prefix_store import PrefixStore
 from assistant.prefixes import forget, prefixes_folder
+from assistant.settings import Settings
 from assistant.template import CHATML, encode
+from tests.hosting.scripted_host import answer, ask, client_of, home, until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -127,3 +131,16 @@ def test_the_window_opens_to_its_end_when_it_is_needed(smollm2, own):
         assert usage.cached >= cold.prompt - 1  # it was put on disk before the narrow window closed
     finally:
         engine.close()
+
+
+def test_a_client_whose_history_is_off_leaves_nothing_at_a_running_host(smollm2):
+    async def asked(history):
+        async with client_of(smollm2, Settings(idle_minutes=2, history=history)) as client:
+            await answer(client, ask("Name a colour.", max_tokens=2))
+
+    with home():
+        asyncio.run(asked(history=False))
+        time.sleep(REST_SECONDS + 1)
+        assert not list(prefixes_folder().glob("*.kv"))
+        asyncio.run(asked(history=True))
+        until(lambda: bool(list(prefixes_folder().glob("*.json"))), 30)
