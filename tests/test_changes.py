@@ -1,0 +1,85 @@
+"""What git says has changed, also of a repository that would like to run something."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from assistant.changes import MAX_BYTES, diff
+from assistant.errors import InputError
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STARCHAT_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    git(folder, "init", "-q")
+    (folder / "a.py").write_text("x = 1\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "First")
+    (folder / "a.py").write_text("x = 2\n")
+    return folder
+
+
+def test_changes_since_the_last_commit_and_staged_ones(repository: Path) -> None:
+    assert "-x = 1\n+x = 2\n" in diff(repository)[0]
+    with pytest.raises(InputError, match="Nothing is staged"):
+        diff(repository, staged=True)
+    git(repository, "add", ".")
+    (repository / "a.py").write_text("x = 3\n")
+    assert "+x = 2\n" in diff(repository, staged=True)[0]
+    assert "+x = 3\n" in diff(repository)[0]
+
+
+def test_nothing_of_the_repository_runs(repository: Path, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    program = f"touch {ran}; cat"
+    for key, value in (
+        ("core.fsmonitor", f"touch {ran}"),
+        ("core.pager", program),
+        ("diff.external", f"touch {ran}"),
+        ("diff.own.textconv", program),
+        ("diff.own.command", program),
+        ("filter.own.clean", program),
+        ("filter.own.smudge", program),
+        ("filter.a.b.clean", program),
+        ("filter.a.b.required", "true"),
+    ):
+        git(repository, "config", key, value)
+    (repository / ".gitattributes").write_text("*.py filter=own diff=own\n*.txt filter=a.b diff=own\n")
+    (repository / "b.txt").write_text("new\n")
+    hook = repository / ".git" / "hooks" / "post-index-change"
+    hook.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    hook.chmod(0o755)
+    ran.unlink(missing_ok=True)
+    assert "+x = 2" in diff(repository)[0]
+    with pytest.raises(InputError, match="Nothing is staged"):
+        diff(repository, staged=True)
+    assert not ran.exists()
+
+
+def test_what_has_no_diff_is_said(repository: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no diff"):
+        diff(tmp_path)
+    (repository / "a.py").write_text("x = 1\n")
+    with pytest.raises(InputError, match="Nothing has changed"):
+        diff(repository)
+    (repository / "a.py").write_text("x\n" * MAX_BYTES)
+    with pytest.raises(InputError, match="at most"):
+        diff(repository)
+
+
+def test_a_repository_without_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STARCHAT_HOME", str(tmp_path / "home"))
+    git(tmp_path, "init", "-q")
+    (tmp_path / "a.py").write_text("x = 1\n")
+    git(tmp_path, "add", ".")
+    assert "+x = 1" in diff(tmp_path)[0]
+
+
+def git(folder: Path, *arguments: str) -> None:
+    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
