@@ -12,7 +12,7 @@ const browser = await chromium.launch({ executablePath: chromiumPath, headless: 
 const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
 await context.grantPermissions(["clipboard-read", "clipboard-write"]);
 const page = await context.newPage();
-page.setDefaultTimeout(30_000);
+page.setDefaultTimeout(90_000);
 const hosts = new Set();
 page.on("request", (request) => /^(https?|wss?):/.test(request.url()) && hosts.add(new URL(request.url()).hostname));
 

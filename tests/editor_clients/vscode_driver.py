@@ -108,7 +108,7 @@ class Workbench:
     def text_of_active(self) -> str:
         return str(self.host("return vscode.window.activeTextEditor?.document.getText() ?? ''"))
 
-    def wait_for_text(self, name: str, wanted: str, seconds: float = 20) -> None:
+    def wait_for_text(self, name: str, wanted: str, seconds: float = 90) -> None:
         end = time.monotonic() + seconds
         while (text := self.text(name)) != wanted:
             assert time.monotonic() < end, f"{name} is {text!r}, not {wanted!r}"
