@@ -1,8 +1,9 @@
 """Linear layers in 8 bits for the CPU: weights and activations are integers, and so is the product.
 
 Weights have one scale for each output channel, activations one for each token (vector-wise quantisation: Dettmers et al. 2022,
-without their float outliers).  The integer product is exact, so that a token's result does not depend on which tokens are
-computed beside it, and a verified draft is what plain decoding would have said.
+without their float outliers).  The integer product is exact, so that a layer's result for a token does not depend on which
+tokens are computed beside it.  Attention in between is not exact, and rounding to integers magnifies its last bits: with a
+draft, a near tie can still fall otherwise than without.
 """
 
 from __future__ import annotations
