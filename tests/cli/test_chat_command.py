@@ -139,6 +139,7 @@ def test_at_a_terminal(terminal: Callable[..., Terminal], script: Callable, tmp_
     at.wait_for("It is")
     at.type("/undo\r")
     at.wait_for("Taken back: three")
+    at.wait_for("> ")  # before it, Ctrl-D is the terminal's, and lost
     at.type("\x04")
     assert at.wait() == 0
     (summary,) = records.listed()
