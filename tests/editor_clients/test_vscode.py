@@ -107,7 +107,7 @@ def test_fix_from_a_diagnostic(vscode: Workbench, seen: Seen, screens: Path) -> 
         vscode.open("stats.py", STATS, line=5)
         vscode.diagnose("stats.py", line=5, message="total is wrong", source="pytest")
         vscode.page("await page.waitForSelector('.squiggly-error')")
-        vscode.page("await page.keyboard.press('Control+.'); await page.waitForSelector('.action-widget .monaco-list-row')")
+        vscode.page("await verbs.lightbulb('StarChat: Fix a bug')")
         vscode.shot(screens / "vscode-lightbulb.png")
         vscode.page("await page.locator('.action-widget .monaco-list-row', { hasText: 'StarChat: Fix a bug' }).first().click()")
         vscode.wait_for_text("stats.py", FIXED)

@@ -30,7 +30,21 @@ const verbs = {
         await page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first().click({ timeout: 3000 });
         return;
       } catch (error) {
-        if (tries === 4) throw error; // what the command before did took the focus away
+        if (tries === 9) throw error; // what the command before did took the focus away
+      }
+    }
+  },
+  async lightbulb(title) {
+    const row = page.locator(".action-widget .monaco-list-row", { hasText: title }).first();
+    for (let tries = 0; ; tries++) {
+      await page.keyboard.press("Control+1"); // the editor has the focus
+      await page.keyboard.press("Control+.");
+      try {
+        await row.waitFor({ timeout: 5000 });
+        return row;
+      } catch (error) {
+        if (tries === 14) throw error; // the problem is seen before the server has been told of it
+        await page.keyboard.press("Escape");
       }
     }
   },
@@ -40,7 +54,7 @@ const verbs = {
     await page.keyboard.press("Enter");
   },
   async frameWith(selector) {
-    for (let tries = 0; tries < 200; tries++) {
+    for (let tries = 0; tries < 600; tries++) {
       for (const frame of page.frames().filter((each) => each !== page.mainFrame())) {
         if (await frame.locator(selector).count().catch(() => 0)) return frame;
       }
