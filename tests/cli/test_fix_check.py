@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +26,8 @@ def reply(body: str) -> str:
 RIGHT, WRONG, OTHER = reply("2 * x"), reply("x + 2"), reply("x - 1")
 SAME = reply("x + 1")
 
+PYTHON = shlex.quote(sys.executable)  # which has pytest, whatever `python` is on the PATH
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
@@ -37,7 +41,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def fix(run: Callable, file: Path) -> Callable:
-    def call(*options: str, check: str = "cd work && python -m pytest -q test_numbers.py") -> tuple[int, dict, str]:
+    def call(*options: str, check: str = f"cd work && {PYTHON} -m pytest -q test_numbers.py") -> tuple[int, dict, str]:
         before = tree(file.parent)
         done = run("fix", "work/numbers_.py:4", "--json", "--check", check, *options, timeout=200)
         after = {name: text for name, text in tree(file.parent).items() if name != "numbers_.py"}
@@ -118,14 +122,14 @@ def test_without_examples_nothing_is_claimed(fix: Callable, script: Callable, fi
 @pytest.mark.parametrize(
     ("check", "said"),
     [
-        ("while :; do :; done", "did not end within 1 s"),
+        ("while :; do :; done", "did not end within 3 s"),
         ("echo gone > numbers_.py; echo x > ../../escaped; false", "the check fails"),
-        ("python -c 'import socket; socket.create_connection((\"127.0.0.1\", 9))'", "Operation not permitted"),
+        (f"{PYTHON} -c 'import socket; socket.create_connection((\"127.0.0.1\", 9))'", "Operation not permitted"),
         ("rm -rf work; false", "the check fails"),
     ],
 )
 def test_hostile_checks_are_held(fix: Callable, script: Callable, file: Path, check: str, said: str) -> None:
-    code, shown, heard = fix("--check-seconds", "1", "--samples", "1", "-m", script({"reply": RIGHT}), check=check)
+    code, shown, heard = fix("--check-seconds", "3", "--samples", "1", "-m", script({"reply": RIGHT}), check=check)
     assert (code, shown["edit"]["verified"]) == (9, False)
     assert said in heard
     assert file.read_text() == BUGGY
@@ -146,7 +150,7 @@ def test_the_copy_comes_before_an_installation(fix: Callable, script: Callable, 
     """What the check imports is the candidate, even if it starts elsewhere and the package lies in `src`."""
     (file.parent.parent / "src").mkdir()
     (file.parent.parent / "src" / "beside.py").write_text("from work.numbers_ import double\n")
-    check = "cd / && python -c 'from beside import double; assert double(3) == 6'"
+    check = f"cd / && {PYTHON} -c 'from beside import double; assert double(3) == 6'"
     assert fix("-m", script({"reply": RIGHT}), check=check)[1]["edit"]["verified"] is True
 
 

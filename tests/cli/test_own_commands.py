@@ -74,7 +74,7 @@ def test_a_broken_one_names_its_file_and_the_others_work(run: Callable, own: Pat
 def test_a_built_in_command_stays_what_it_is(run: Callable, own: Path) -> None:
     (own / "explain.md").write_text("---\neffect: answer\n---\nSing.\n")
     done = run("explain", "adder.py", "--show-context")
-    assert "Explain this code" in done.stdout and "Sing" not in done.stdout
+    assert "Explain the code" in done.stdout and "Sing" not in done.stdout
     assert "explain.md is not used: `explain` is a command of the assistant's own" in done.stderr
     assert run("review", "adder.py", "--show-context").stderr == ""
 

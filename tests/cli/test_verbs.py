@@ -113,7 +113,7 @@ def test_context_is_shown_without_asking(run: Callable, file: Path) -> None:
         (("translate", "adder.py", "--to", "rust"), "Translate this code to Rust."),
         (("tests", "adder.py"), "with pytest"),
         (("edit", "adder.py", "sort it"), "Instruction: sort it"),
-        (("explain", "adder.py"), "Explain this code"),
+        (("explain", "adder.py"), "Explain the code"),
     ]:
         done = run(*arguments, "--show-context")
         assert done.returncode == 0 and said in done.stdout, done.stderr
