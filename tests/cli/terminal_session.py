@@ -53,8 +53,16 @@ class Terminal:
         start, self._seen = self._seen, self.said.index(text, self._seen) + len(text)
         return self.said[start : self._seen]
 
-    def interrupt(self) -> None:
-        os.write(self._master, b"\x03")
+    def interrupt(self, until: str) -> None:
+        """Press Ctrl-C until `until` comes: Python forgets one that meets it between a prompt and its read."""
+        end = time.monotonic() + 60
+        while until not in self.said[self._seen :]:
+            assert time.monotonic() < end, f"{until!r} did not come; {self.said[-2000:]!r}"
+            os.write(self._master, b"\x03")
+            pressed = time.monotonic()
+            while until not in self.said[self._seen :] and time.monotonic() < pressed + 4:
+                self._read(0.1)
+        self.wait_for(until)
 
     def close(self) -> None:
         os.close(self._master)
