@@ -109,8 +109,14 @@ def dial(spec: ModelSpec) -> socket.socket:
         return socket.create_connection(("127.0.0.1", record.port or 0), timeout=10)
     line = socket.socket(socket.AF_UNIX)
     line.settimeout(10)
-    line.connect(record.socket)
-    return line
+    end = time.monotonic() + 10
+    while True:
+        try:
+            line.connect(record.socket)
+            return line
+        except BlockingIOError:  # more wait to be let in than the system keeps
+            assert time.monotonic() < end
+            time.sleep(0.01)
 
 
 def post(path: str, body: Any, *headers: str) -> bytes:

@@ -22,8 +22,8 @@ KILLS = rounds(200)
 
 def test_pending_requests_hear_of_it_and_the_next_one_works(own_home: Path) -> None:
     rules = (
-        {"match": "segv", "reply": "abc", "crash": "segv", "crash_after": 2, "delay_ms": 150},
-        {"match": "abort", "reply": "abc", "crash": "abort", "crash_after": 2, "delay_ms": 150},
+        {"match": "segv", "reply": "abc", "crash": "segv", "crash_after": 2, "delay_ms": 400},
+        {"match": "abort", "reply": "abc", "crash": "abort", "crash_after": 2, "delay_ms": 400},
         {"match": "slow", "reply": "x" * 500, "delay_ms": 20},
     )
 
