@@ -109,14 +109,17 @@ def dial(spec: ModelSpec) -> socket.socket:
         return socket.create_connection(("127.0.0.1", record.port or 0), timeout=10)
     line = socket.socket(socket.AF_UNIX)
     line.settimeout(10)
-    end = time.monotonic() + 10
-    while True:
-        try:
-            line.connect(record.socket)
-            return line
-        except BlockingIOError:  # more wait to be let in than the system keeps
-            assert time.monotonic() < end
-            time.sleep(0.01)
+    until(lambda: _let_in(line, record.socket or ""))
+    return line
+
+
+def _let_in(line: socket.socket, path: str) -> bool:
+    """Whether the connection stands; for a moment more may wait to be let in than the system keeps."""
+    try:
+        line.connect(path)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def post(path: str, body: Any, *headers: str) -> bytes:
