@@ -109,7 +109,7 @@ def dial(spec: ModelSpec) -> socket.socket:
         return socket.create_connection(("127.0.0.1", record.port or 0), timeout=10)
     line = socket.socket(socket.AF_UNIX)
     line.settimeout(10)
-    until(lambda: _let_in(line, record.socket or ""))
+    until(lambda: _let_in(line, record.socket or ""), 10)
     return line
 
 
