@@ -65,14 +65,12 @@ def serve_socket(path: Path) -> int:
     """
     if sys.platform == "win32":
         raise UsageError("This platform has no Unix sockets.", "Use standard input and output, or --tcp.")
-    if _answers(path):
-        raise StorageError(f"{path} is served already.", "Use that server, or choose another path.")
     try:
+        if _answers(path):
+            raise StorageError(f"{path} is served already.", "Use that server, or choose another path.")
         return _until_stopped(_serve_unix(path))
     except OSError as error:
         raise StorageError(f"{path} cannot be served: {error.strerror or error}.", "Choose another path.") from error
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def serve_address(where: Address, origins: Sequence[str] = ()) -> int:
@@ -97,8 +95,11 @@ async def _serve_unix(path: Path) -> None:
         server = await asyncio.start_unix_server(lambda reader, writer: _connected(reader, writer, ""), path)
     finally:
         os.umask(before)
-    async with server:
-        await server.serve_forever()
+    try:
+        async with server:
+            await server.serve_forever()
+    finally:
+        _remove(path)
 
 
 async def _serve_address(where: Address, token: str, file: Path, origins: Sequence[str]) -> None:
@@ -178,6 +179,11 @@ def _keep_alive(writer: asyncio.StreamWriter) -> None:
     connection = writer.get_extra_info("socket")
     if connection.family != getattr(socket, "AF_UNIX", None):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def _remove(path: Path) -> None:
+    """Take away a socket that was made here; what lies there otherwise is the user's."""
+    path.unlink(missing_ok=True)
 
 
 def _answers(path: Path) -> bool:

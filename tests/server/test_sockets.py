@@ -73,3 +73,25 @@ def test_one_leaving_leaves_the_others(path: Path) -> None:
     assert callers[2].ask("x", "starchat/ping", {}) == {"jsonrpc": "2.0", "id": "x", "result": {"ok": True}}
     callers[2].stream.close()
     callers[2].socket.close()
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "x" * 150])
+def test_what_lies_where_a_socket_cannot_be_stays(name: str, environment: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text("mine")
+    command = [sys.executable, "-P", "-m", "server", "--socket", str(path)]
+    done = subprocess.run(command, cwd=tmp_path, env={**environment, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert done.returncode == 7
+    assert "cannot be served" in done.stderr and "Traceback" not in done.stderr
+    assert path.read_text() == "mine"
+
+
+def test_the_socket_goes_with_the_server(environment: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    command = [sys.executable, "-P", "-m", "server", "--socket", str(path)]
+    server = subprocess.Popen(command, cwd=tmp_path, env={**environment, "PYTHONPATH": str(ROOT)})
+    while not path.exists() and server.poll() is None:
+        time.sleep(0.01)
+    server.terminate()
+    assert server.wait(10) == 0
+    assert not path.exists()
