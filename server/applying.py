@@ -37,10 +37,10 @@ class Proposal:
     confirm: bool = False
 
 
-async def apply(session: Session, proposal: Proposal, job: Job | None = None) -> str:
+async def apply(session: Session, proposal: Proposal, job: Job | None = None, *, undoing: bool = False) -> str:
     """Make the edit; returns a sentence that says so, and whether the editor's text shows it.
 
-    job: once it has been stopped, the editor is not asked again.
+    job: once it has been stopped, the editor is not asked again.  undoing: this is not to be taken back in its turn.
 
     Raises:
         Cancelled: the job was stopped, and the editor made no edit.
@@ -52,7 +52,8 @@ async def apply(session: Session, proposal: Proposal, job: Job | None = None) ->
         plan = rebase(proposal.plan, proposal.region, proposal.before, now.document.text)
         result = await asked(session, _request(session, proposal, plan, now))
         if result.applied:
-            _remember(session, proposal, plan, now.document.text)
+            if not undoing:
+                _remember(session, proposal, plan, now.document.text)
             return await _looked_at(session, plan, now, _is_confirmed(session, proposal))
         if job is not None and job.stopped:
             raise Cancelled("Stopped.")

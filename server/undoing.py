@@ -19,11 +19,11 @@ async def undo(session: Session, uri: str) -> str:
     place = next((n for n in reversed(range(len(session.done))) if uri in ("", session.done[n].uri)), None)
     if place is None:
         raise NoEdit("There is no edit of the assistant's to take back.", "Use the editor's own undo.")
-    done = session.done[place]
-    if isinstance(done, NewFile):
-        said = await remove(session, done)
-    else:
-        said = (await apply(session, done)).replace("Applied", "Taken back")
-        session.done.pop()  # what the undoing itself left there
-    session.done.remove(done)
-    return said
+    done = session.done.pop(place)  # at once: whoever undoes again meanwhile means the one before
+    try:
+        if isinstance(done, NewFile):
+            return await remove(session, done)
+        return (await apply(session, done, undoing=True)).replace("Applied", "Taken back")
+    except BaseException:
+        session.done.insert(place, done)
+        raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,3 +53,22 @@ def typed_text(text: str, typed: str, end: str) -> str:
     if typed == "behind":
         return f"{text}{end}print(1){end}"
     return text.replace(*INSIDE) if typed == "inside" else text
+
+
+def test_undo_twice_in_a_hurry(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
+    begin(editor, VSCODE, script({"reply": REPLY}))
+    first = Buffer(editor, tmp_path / "one.py", BUGGY, "utf-16")
+    assert run(editor, "fix", {"uri": first.uri, "range": WHERE})["outcome"] == "applied"
+    second = Buffer(editor, tmp_path / "two.py", BUGGY, "utf-16")
+    assert run(editor, "fix", {"uri": second.uri, "range": WHERE})["outcome"] == "applied"
+
+    def apply(params: dict[str, Any]) -> dict[str, Any]:
+        time.sleep(0.3)
+        uri = params["edit"]["documentChanges"][0]["textDocument"]["uri"]
+        return next(buffer for buffer in (first, second) if buffer.uri == uri).apply(params)
+
+    editor.answers["workspace/applyEdit"] = apply
+    numbers = [editor.begin("workspace/executeCommand", {"command": "starchat.undo", "arguments": []}) for _ in "12"]
+    assert [editor.reply(number)["result"]["outcome"] for number in numbers] == ["applied", "applied"]
+    assert (first.text, second.text) == (BUGGY, BUGGY)
+    assert run(editor, "undo")["outcome"] == "no_edit"
