@@ -19,6 +19,7 @@ _NAME = b"content-length"
 _BEGUN = re.compile(rb"content-length[ \t]*:[ \t]*[0-9]*\s*", re.IGNORECASE)
 _HEADER = re.compile(rb"[A-Za-z-]+[ \t]*:[^\r\n]{0,1024}\r?\n")
 _BLANK = re.compile(rb"\r?\n")
+_MOST_OF_HEADERS = 8192
 _OVERLAP = 64
 """Bytes that the beginning of a length may have at the end of a piece."""
 
@@ -69,7 +70,7 @@ class Frames:
 
     def _headers_go_on(self, found: re.Match[bytes], place: int) -> bytes | Broken | None:
         rest = bytes(self._buffer[place : place + 2048])
-        if b"\n" not in rest and len(rest) < 2048:
+        if b"\n" not in rest and len(rest) < 2048 and place - found.end() <= _MOST_OF_HEADERS:
             return None
         del self._buffer[: place if _LENGTH.match(self._buffer, place) else found.end()]
         return Broken("The headers of a frame do not end in a blank line.")

@@ -59,3 +59,13 @@ def test_a_length_that_takes_some_of_the_next_header_costs_one_frame() -> None:
     for more in range(1, len(frame(b"[1]")) - 3):
         found = list(Frames().feed(b"Content-Length: %d\r\n\r\n{}" % (2 + more) + frame(b"[1]") + frame(b"[2]")))
         assert found[-2:] == [b"[1]", b"[2]"], more
+
+
+def test_headers_without_an_end_are_not_kept() -> None:
+    frames = Frames(1 << 20)
+    found = list(frames.feed(b"Content-Length: 5\r\n"))
+    for _ in range(100):
+        found += frames.feed(b"A: bcd\r\n" * 8192)
+    assert Broken("The headers of a frame do not end in a blank line.") in found
+    assert len(frames._buffer) < 1 << 17
+    assert b"[1]" in list(frames.feed(frame(b"[1]")))
