@@ -32,11 +32,15 @@ _REMEMBERED = 16
 
 @dataclass(eq=False, slots=True)
 class Turn:
-    """A request under way: what it has computed so far, and whether llama.cpp may take up what it has in memory."""
+    """A request under way: what it has computed so far, and whether llama.cpp may take up what it has in memory.
+
+    era: of the store, when it began; what was erased since is not written down.
+    """
 
     request: EngineRequest
     reuse: bool
     ids: list[int]
+    era: int = 0
 
 
 class Prefixes:
@@ -61,7 +65,8 @@ class Prefixes:
                 self._past.clear()
                 self._server.widen()
             self._restore(request)
-            turn = Turn(request, self._may_reuse(request), list(request.prompt))
+            era = self._store.era() if self._store and request.keep else 0
+            turn = Turn(request, self._may_reuse(request), list(request.prompt), era)
             try:
                 yield turn
             finally:
@@ -106,7 +111,7 @@ class Prefixes:
             except AssistantError as error:
                 raise OSError from error
 
-        if self._store.keep(turn.ids, turn.request.owner, write):
+        if self._store.keep(turn.ids, turn.request.owner, write, turn.era):
             log.info("prefix kept tokens=%d", len(turn.ids))
 
     def _begin_rest(self) -> None:

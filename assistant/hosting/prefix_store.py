@@ -81,12 +81,22 @@ class PrefixStore:
             self._remove(entry.name)
         return whole
 
-    def keep(self, ids: Sequence[int], owner: str, write: Callable[[Path], int]) -> bool:
+    def era(self) -> int:
+        """The folder as it is now, which is another once the history was erased; 0 where it cannot be had."""
+        try:
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            return self.folder.stat().st_ino
+        except OSError:
+            return 0
+
+    def keep(self, ids: Sequence[int], owner: str, write: Callable[[Path], int], era: int | None = None) -> bool:
         """Keep the state of `ids`, which `write` puts into a file; it answers how many of them that holds, 0 for none.
 
         Entries that the new one continues are removed, and then the least recently used until all fit.  False where nothing was
-        kept: it is too large, or cannot be written.
+        kept: it is too large, cannot be written, or the history was erased since `era`, and this with it.
         """
+        if era is not None and not self._still(era):
+            return False
         name = secrets.token_hex(8)
         try:
             self.folder.mkdir(mode=0o700, exist_ok=True)  # it goes when the history is erased
@@ -99,6 +109,12 @@ class PrefixStore:
         self._supersede(entry)
         self._evict()
         return True
+
+    def _still(self, era: int) -> bool:
+        try:
+            return self.folder.stat().st_ino == era
+        except OSError:
+            return False
 
     def _written(self, name: str, ids: Sequence[int], owner: str, write: Callable[[Path], int]) -> Entry | None:
         path = self.folder / f"{name}.kv"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import stat
 from pathlib import Path
 
@@ -145,3 +146,18 @@ def test_other_weights_have_another_identity(tmp_path):
 def test_shared_counts_from_the_beginning():
     assert shared([1, 2, 3], [1, 2, 4]) == 2
     assert shared([], [1]) == shared([2], [1]) == 0
+
+
+def test_what_was_erased_while_it_waited_is_not_written(folder):
+    store = PrefixStore(folder, "model")
+    era = store.era()
+
+    def write(path: Path) -> int:
+        path.write_bytes((1).to_bytes(4, "little"))
+        return 1
+
+    assert store.keep([1], "", write, era)
+    shutil.rmtree(folder)
+    assert not store.keep([1], "", write, era)
+    assert not folder.exists()
+    assert store.keep([1], "", write, store.era())

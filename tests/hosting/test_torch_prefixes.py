@@ -96,6 +96,17 @@ def test_a_conversation_is_written_when_the_engine_rests(own_home: Path, monkeyp
     opened.close()
 
 
+def test_what_was_erased_before_it_was_written_stays_erased(own_home: Path) -> None:
+    opened = stored("qwen2", own_home)
+    run(opened, PROMPT, 10, keep=True)
+    prefixes.forget()
+    opened._prefixes.put_away()
+    assert not (own_home / "prefixes").exists()
+    run(opened, NEXT, 10, keep=True)
+    opened.close()
+    assert len(list((own_home / "prefixes").glob("*.json"))) == 1
+
+
 def test_owners_do_not_share_what_is_in_memory() -> None:
     opened = engine(tiny("qwen2"))
     run(opened, PROMPT, 10, owner="one")

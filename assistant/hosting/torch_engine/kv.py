@@ -87,11 +87,15 @@ class BucketLayer(DynamicLayer):
 
 @dataclass(eq=False, slots=True)
 class KV:
-    """A KV cache and the token ids that it holds, in order.  `reusable`: whether it can be cut to any length."""
+    """A KV cache and the token ids that it holds, in order.
+
+    reusable: whether it can be cut to any length.  era: of the store, when the request began that it was last used for.
+    """
 
     cache: Cache
     ids: list[int] = field(default_factory=list)
     reusable: bool = True
+    era: int = 0
 
     def feed(self, model: PreTrainedModel, ids: Sequence[int], rows: int = 1) -> torch.Tensor:
         """Compute `ids` as the next tokens; the logits after the last `rows` of them, shape `[rows, vocabulary]`.

@@ -66,14 +66,9 @@ class Prefixes:
         """The longest kept beginning of the prompt; at least one token is left to compute, for its logits are needed."""
         self._cancel_rest()
         with self._alone:
-            own = [pair for pair in self.kept if pair[1] == request.owner]
-            best = max(own, key=lambda pair: pair[0].shared(request.prompt), default=None)
-            length = min(best[0].shared(request.prompt), len(request.prompt) - 1) if best else 0
-            if read := self._from_disk(request, length):
-                return read
-            if best is None or length == 0:
-                return self._shape.empty()
-            return self._taken(best, length)
+            kv = self._best(request)
+            kv.era = self._store.era() if self._store and request.keep else 0
+            return kv
 
     def keep(self, kv: KV, request: EngineRequest) -> None:
         """Keep a cache for later requests, unless it is of no further use."""
@@ -102,7 +97,7 @@ class Prefixes:
             if unwritten is None or self._store is None or not self._allowed():
                 return
             kv, owner = unwritten
-            if self._store.keep(list(kv.ids), owner, partial(kv_files.save, kv)):
+            if self._store.keep(list(kv.ids), owner, partial(kv_files.save, kv), kv.era):
                 log.info("prefix kept tokens=%d", len(kv.ids))
 
     def clear(self) -> None:
@@ -115,6 +110,16 @@ class Prefixes:
     def bytes(self) -> int:
         """What they take now."""
         return sum(kv.bytes for kv, _ in self.kept)
+
+    def _best(self, request: EngineRequest) -> KV:
+        own = [pair for pair in self.kept if pair[1] == request.owner]
+        best = max(own, key=lambda pair: pair[0].shared(request.prompt), default=None)
+        length = min(best[0].shared(request.prompt), len(request.prompt) - 1) if best else 0
+        if read := self._from_disk(request, length):
+            return read
+        if best is None or length == 0:
+            return self._shape.empty()
+        return self._taken(best, length)
 
     def _taken(self, best: tuple[KV, str], length: int) -> KV:
         """The kept cache itself where little of it is lost by that, else a copy; it counts as used either way."""
