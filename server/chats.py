@@ -45,8 +45,7 @@ async def find(session: Session, name: str) -> Chat:
             chat = None
     if chat is None or chat.id != name:
         raise UsageError(f"There is no chat {name[:100]!r}.", "Create one with starchat/chat/create.")
-    session.chats[name] = chat
-    return chat
+    return session.chats.setdefault(name, chat)  # another request may have found it meanwhile
 
 
 async def shown(session: Session, name: str) -> dict[str, Any]:
@@ -58,7 +57,9 @@ async def shown(session: Session, name: str) -> dict[str, Any]:
     """
     chat = await find(session, name)
     if chat.kept and not chat.busy:
-        chat.entries = await in_thread(lambda: records.entries(name)) or chat.entries
+        kept = await in_thread(lambda: records.entries(name))
+        if not chat.busy:  # a turn that has begun meanwhile knows better
+            chat.entries = kept or chat.entries
     return {**summary_of(chat), "messages": [message_of(entry) for entry in chat.entries]}
 
 
