@@ -2,6 +2,7 @@
 
 import * as vscode from "vscode";
 import type { Middleware } from "vscode-languageclient/node";
+import { harmless } from "./harmless";
 
 /** The server's own documents are shown as rendered Markdown where the editor can; everything else as usual. */
 export const showDocument: NonNullable<NonNullable<Middleware["window"]>["showDocument"]> = async (params, token, next) => {
@@ -15,4 +16,10 @@ export const showDocument: NonNullable<NonNullable<Middleware["window"]>["showDo
   } catch {
     return next(params, token); // the editor's Markdown preview is turned off
   }
+};
+
+/** What the preview shows must not load anything, whoever talked the model into it. */
+export const provideTextDocumentContent: NonNullable<Middleware["provideTextDocumentContent"]> = async (uri, token, next) => {
+  const text = await next(uri, token);
+  return text ? harmless(text) : text;
 };

@@ -2,7 +2,7 @@
 
 import * as vscode from "vscode";
 import type { Middleware } from "vscode-languageclient/node";
-import { showDocument } from "./answers";
+import { provideTextDocumentContent, showDocument } from "./answers";
 import type { Argument } from "./argument";
 import { Assistant } from "./assistant";
 import { registerChat } from "./chat/commands";
@@ -40,6 +40,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
 function middleware(assistant: Assistant): Middleware {
   return {
     ...ghostText,
+    provideTextDocumentContent,
     window: { showDocument },
     workspace: { handleApplyEdit },
     executeCommand: (command, [argument]) => run(assistant, command.replace(/^starchat\./, ""), (argument ?? {}) as Argument),
