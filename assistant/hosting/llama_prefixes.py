@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from array import array
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,9 @@ WORTH_RESTORING = 16
 REST_SECONDS = 2.0
 """How long the engine must have been idle before a conversation is written down; one that goes on is written down later."""
 
-_REMEMBERED = 16
+_REMEMBERED = 1 << 18
+"""Tokens of past conversations whose owners are remembered: several times more than llama.cpp has memory for (`cache_mib`),
+since it must hold none whose owner is forgotten."""
 
 
 @dataclass(eq=False, slots=True)
@@ -51,7 +54,7 @@ class Prefixes:
         self._store = store
         self._allowed = allowed
         self._alone = threading.Lock()
-        self._past: deque[tuple[str, list[int]]] = deque(maxlen=_REMEMBERED)
+        self._past: deque[tuple[str, array[int]]] = deque()
         self._unkept: Turn | None = None
         self._rest: threading.Timer | None = None
 
@@ -70,7 +73,7 @@ class Prefixes:
             try:
                 yield turn
             finally:
-                self._past.append((request.owner, turn.ids))
+                self._remember(request.owner, turn.ids)
                 self._unkept = turn if request.keep else None
                 self._begin_rest()
 
@@ -86,6 +89,14 @@ class Prefixes:
         foreign = max((shared(ids, request.prompt) for owner, ids in self._past if owner != request.owner), default=0)
         return own >= foreign
 
+    def _remember(self, owner: str, ids: Sequence[int]) -> None:
+        """Note whose these tokens are, in place of those that they continue."""
+        self._past = deque(one for one in self._past if one[0] != owner or shared(one[1], ids) < len(one[1]))
+        self._past.append((owner, array("i", ids)))
+        left = sum(len(past) for _, past in self._past)
+        while left > _REMEMBERED and len(self._past) > 1:
+            left -= len(self._past.popleft()[1])
+
     def _restore(self, request: EngineRequest) -> None:
         if self._store is None or not self._allowed():
             return
@@ -98,7 +109,7 @@ class Prefixes:
         if self._store.sound(entry) and self._server.holds(len(entry.ids)):
             with suppress(AssistantError):
                 self._server.restore(f"{entry.name}.kv")
-                self._past.append((request.owner, list(entry.ids)))
+                self._remember(request.owner, entry.ids)
 
     def _put_away(self) -> None:
         turn, self._unkept = self._unkept, None

@@ -144,3 +144,19 @@ def test_a_client_whose_history_is_off_leaves_nothing_at_a_running_host(smollm2)
         assert not list(prefixes_folder().glob("*.kv"))
         asyncio.run(asked(history=True))
         until(lambda: bool(list(prefixes_folder().glob("*.json"))), 30)
+
+
+def test_no_owner_finds_what_another_asked_however_long_ago(smollm2, own):
+    secret = "The passphrase is correct horse battery staple, keep it. " * 4
+
+    def asked(engine, text, owner):
+        encoded = encode(CHATML, start(text, text), engine.tokenizer)
+        *_, finish = engine.stream(EngineRequest(encoded.ids, 1, encoded.stop_ids, owner=owner), lambda: False)
+        return finish.usage
+
+    with opened(smollm2) as engine:
+        asked(engine, secret, "ann")
+        for number in range(18):
+            asked(engine, f"{number * number * 7919} is a number", "bob")
+        assert asked(engine, secret, "bob").cached < 16
+        assert asked(engine, secret, "bob").cached > 100
