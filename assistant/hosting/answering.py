@@ -70,7 +70,7 @@ async def answer(host: ModelHost, call: Call) -> AsyncIterator[Signal]:
     """
     begun, finish, end = time.monotonic(), None, "left"
     brief = call.max_tokens is not None and call.max_tokens <= BRIEF_TOKENS
-    with host.scheduler.admit(call.client, call.urgency, brief=brief) as ticket:
+    with host.scheduler.admit(call.client, call.urgency, brief=brief, outside=bool(call.owner)) as ticket:
         try:
             async for signal in _steps(host, call, ticket):
                 if isinstance(signal, Finish):

@@ -86,7 +86,7 @@ async def reply(host: ModelHost, calls: Sequence[Call], wish: Wish) -> dict[str,
 
 
 async def _choice(host: ModelHost, call: Call, wish: Wish) -> tuple[dict[str, object], Usage]:
-    with host.scheduler.admit(call.client, call.urgency) as ticket:
+    with host.scheduler.admit(call.client, call.urgency, outside=bool(call.owner)) as ticket:
         loaded = None
         while loaded is None:
             loaded = await host.loaded(SIGN_OF_LIFE)

@@ -26,6 +26,9 @@ Item = TypeVar("Item")
 
 WAITING_LIMIT = 32
 
+OUTSIDE_LIMIT = WAITING_LIMIT // 2
+"""Of those so many may come through doors, so that other programs never keep the user's own out."""
+
 BRIEF_TOKENS = 24
 """A completion of at most so many tokens may go between two steps of another stream."""
 
@@ -33,8 +36,9 @@ BRIEF_TOKENS = 24
 class Ticket:
     """One admitted request, from its arrival to its end."""
 
-    def __init__(self, client: str, urgency: Urgency, *, brief: bool = False) -> None:
+    def __init__(self, client: str, urgency: Urgency, *, brief: bool = False, outside: bool = False) -> None:
         self.client = client
+        self.outside = outside
         self.urgency: Urgency = urgency
         self.brief = brief and urgency == "completion"
         self.lane: Lane | None = None
@@ -91,20 +95,22 @@ class Scheduler:
             ticket.woken.set()
 
     @contextmanager
-    def admit(self, client: str, urgency: Urgency, *, brief: bool = False) -> Iterator[Ticket]:
+    def admit(self, client: str, urgency: Urgency, *, brief: bool = False, outside: bool = False) -> Iterator[Ticket]:
         """A place in the house, given back at the end of the block whatever happens in it.
 
-        brief: it generates no more than `BRIEF_TOKENS`.
+        brief: it generates no more than `BRIEF_TOKENS`.  outside: it came through a door.
 
         Raises:
-            HostBusy: `WAITING_LIMIT` requests wait already.
+            HostBusy: `WAITING_LIMIT` requests wait already, or `OUTSIDE_LIMIT` from outside.
             AssistantError: the host is about to end.
         """
         if self._refusal is not None:
             raise self._refusal
         if len(self._tickets) >= self._slots + self._limit:
             raise HostBusy(f"{self._limit} requests are waiting for the model already.", "Try again in a few seconds.")
-        ticket = Ticket(client, urgency, brief=brief)
+        if outside and sum(one.outside and not one.has_slot for one in self._tickets) >= OUTSIDE_LIMIT:
+            raise HostBusy(f"{OUTSIDE_LIMIT} requests are waiting for the model already.", "Try again in a few seconds.")
+        ticket = Ticket(client, urgency, brief=brief, outside=outside)
         self._tickets.add(ticket)
         try:
             yield ticket

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from assistant.errors import HostBusy, HostError
 from assistant.hosting.fair_queue import Entry, FairQueue
-from assistant.hosting.scheduler import WAITING_LIMIT, Scheduler
+from assistant.hosting.scheduler import OUTSIDE_LIMIT, WAITING_LIMIT, Scheduler
 
 URGENCIES = st.sampled_from(("completion", "chat", "edit"))
 
@@ -147,3 +148,16 @@ def test_silence_is_told_and_the_end_wakes_those_who_wait() -> None:
         assert items.index(1) >= 2 and set(items) == {None, 1}  # on a busy machine the end is late, too
 
     asyncio.run(main())
+
+
+def test_programs_at_a_door_do_not_keep_the_user_out() -> None:
+    async def crowded() -> None:
+        scheduler = Scheduler()
+        with ExitStack() as house:
+            for _ in range(OUTSIDE_LIMIT):
+                house.enter_context(scheduler.admit("door:1", "chat", outside=True))
+            with pytest.raises(HostBusy):
+                house.enter_context(scheduler.admit("door:2", "chat", outside=True))
+            house.enter_context(scheduler.admit("editor", "chat"))
+
+    asyncio.run(crowded())
