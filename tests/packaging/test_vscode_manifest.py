@@ -16,7 +16,7 @@ from server.capabilities import OWN_COMMANDS
 CLIENT = Path(__file__).parents[2] / "editor-clients" / "vscode"
 MANIFEST: dict[str, Any] = json.loads((CLIENT / "package.json").read_text(encoding="utf-8"))
 SETTINGS = MANIFEST["contributes"]["configuration"]["properties"]
-HARMLESS = {"starchat.edits.confirm", "starchat.translate.targets", "starchat.completion.enabled", "starchat.trace.server"}
+HARMLESS = {"starchat.edits.confirm", "starchat.translate.targets", "starchat.completion.enabled"}
 """Settings that a workspace may have of its own: none says what is run, or where text goes."""
 
 
