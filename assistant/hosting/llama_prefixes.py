@@ -43,7 +43,7 @@ class Turn:
     request: EngineRequest
     reuse: bool
     ids: list[int]
-    era: int = 0
+    era: str = ""
 
 
 class Prefixes:
@@ -68,7 +68,7 @@ class Prefixes:
                 self._past.clear()
                 self._server.widen()
             self._restore(request)
-            era = self._store.era() if self._store and request.keep else 0
+            era = self._store.era() if self._store and request.keep else ""
             turn = Turn(request, self._may_reuse(request), list(request.prompt), era)
             try:
                 yield turn

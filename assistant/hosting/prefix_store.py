@@ -25,6 +25,7 @@ from assistant.settings import private_folder
 
 TOTAL_BYTES = 512 << 20
 ENTRY_BYTES = 192 << 20
+_ERA = "era"
 _FORMAT = 1
 _WRITING_SECONDS = 60
 
@@ -81,21 +82,25 @@ class PrefixStore:
             self._remove(entry.name)
         return whole
 
-    def era(self) -> int:
-        """The folder as it is now, which is another once the history was erased; 0 where it cannot be had."""
+    def era(self) -> str:
+        """A name that is another once the history was erased, for it lies in the folder; empty where it cannot be had."""
         try:
             self.folder.mkdir(mode=0o700, exist_ok=True)
-            return self.folder.stat().st_ino
+            with suppress(FileExistsError):
+                descriptor = os.open(self.folder / _ERA, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                    file.write(secrets.token_hex(8))
         except OSError:
-            return 0
+            return ""
+        return self._era()
 
-    def keep(self, ids: Sequence[int], owner: str, write: Callable[[Path], int], era: int | None = None) -> bool:
+    def keep(self, ids: Sequence[int], owner: str, write: Callable[[Path], int], era: str | None = None) -> bool:
         """Keep the state of `ids`, which `write` puts into a file; it answers how many of them that holds, 0 for none.
 
         Entries that the new one continues are removed, and then the least recently used until all fit.  False where nothing was
         kept: it is too large, cannot be written, or the history was erased since `era`, and this with it.
         """
-        if era is not None and not self._still(era):
+        if era is not None and (not era or self._era() != era):
             return False
         name = secrets.token_hex(8)
         try:
@@ -110,11 +115,11 @@ class PrefixStore:
         self._evict()
         return True
 
-    def _still(self, era: int) -> bool:
+    def _era(self) -> str:
         try:
-            return self.folder.stat().st_ino == era
+            return (self.folder / _ERA).read_text(encoding="ascii")
         except OSError:
-            return False
+            return ""
 
     def _written(self, name: str, ids: Sequence[int], owner: str, write: Callable[[Path], int]) -> Entry | None:
         path = self.folder / f"{name}.kv"

@@ -95,7 +95,7 @@ class KV:
     cache: Cache
     ids: list[int] = field(default_factory=list)
     reusable: bool = True
-    era: int = 0
+    era: str = ""
 
     def feed(self, model: PreTrainedModel, ids: Sequence[int], rows: int = 1) -> torch.Tensor:
         """Compute `ids` as the next tokens; the logits after the last `rows` of them, shape `[rows, vocabulary]`.

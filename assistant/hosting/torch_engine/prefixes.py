@@ -67,7 +67,7 @@ class Prefixes:
         self._cancel_rest()
         with self._alone:
             kv = self._best(request)
-            kv.era = self._store.era() if self._store and request.keep else 0
+            kv.era = self._store.era() if self._store and request.keep else ""
             return kv
 
     def keep(self, kv: KV, request: EngineRequest) -> None:
