@@ -99,7 +99,7 @@ def test_a_bug_is_fixed_from_its_diagnostic(emacs: Callable[..., Emacs], scripte
 def test_code_is_explained_in_a_buffer_that_grows(
     emacs: Callable[..., Emacs], scripted: Callable[..., str], seen: Seen
 ) -> None:
-    editor = emacs(scripted({"match": "Explain this code", "reply": f"**Euclid** {NUMBERS}", "delay_ms": 4}, {"reply": "no"}))
+    editor = emacs(scripted({"match": "Explain the code", "reply": f"**Euclid** {NUMBERS}", "delay_ms": 4}, {"reply": "no"}))
     with seen(golden.EXPLAIN, "Emacs", editor.version):
         select(editor, 4, 7)
         editor.press("C-c", "*", "x")

@@ -108,7 +108,7 @@ def test_chat_of_two_turns_with_a_selection(neovim: Callable[..., Neovim], scrip
 def test_code_is_explained_in_a_buffer_that_grows(
     neovim: Callable[..., Neovim], scripted: Callable[..., str], seen: Seen
 ) -> None:
-    editor = neovim(scripted({"match": "Explain this code", "reply": f"**Euclid** {NUMBERS}", "delay_ms": 4}, {"reply": "no"}))
+    editor = neovim(scripted({"match": "Explain the code", "reply": f"**Euclid** {NUMBERS}", "delay_ms": 4}, {"reply": "no"}))
     with seen(golden.EXPLAIN, "Neovim", editor.version):
         editor.command("4,7Starchat explain")
         assert "499" not in somewhere(editor, "**Euclid** 0 1 2")

@@ -168,7 +168,7 @@ def test_many_that_find_the_damage_at_once_lose_nothing() -> None:
     for thread in threads:
         thread.join()
     assert len(list(history_file().parent.glob("damaged-*.sqlite3"))) == 1
-    assert complaints and all("damaged" in each for each in complaints)
+    assert any("damaged" in each for each in complaints)  # who comes in between may hear that it is in use
     assert {one.id for one in records.listed()} == set(kept)
 
 

@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 
 from server.framing import Broken, Frames, frame
 
-BODIES = st.lists(st.binary(min_size=1, max_size=30).filter(lambda body: b"\n" not in body), min_size=1, max_size=4)
+# As JSON does, a body ends in a bracket: one that ends in a "c" could be the beginning of the next header.
+BODIES = st.lists(
+    st.binary(max_size=30).filter(lambda body: b"\n" not in body).map(lambda body: body + b"}"), min_size=1, max_size=4
+)
 
 
 @settings(max_examples=60, deadline=None)
