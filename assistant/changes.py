@@ -14,7 +14,7 @@ from pathlib import Path
 
 from assistant.errors import InputError
 from assistant.settings import home
-from assistant.staged import without_secrets
+from assistant.staged import PLAIN_DIFF, without_secrets
 
 MAX_BYTES = 1_000_000
 """A longer diff is refused: no model here could be shown one."""
@@ -32,7 +32,7 @@ def diff(folder: Path, *, staged: bool = False) -> tuple[str, tuple[str, ...]]:
         InputError: git is missing, there is no repository, nothing has changed, or the diff is too long.
     """
     against = ["--cached"] if staged or not _has_commit(folder) else ["HEAD"]
-    text = _git(folder, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules", *against)
+    text = _git(folder, "diff", *PLAIN_DIFF, "--ignore-submodules", *against)
     if not text.strip():
         raise InputError(
             "Nothing is staged." if staged else "Nothing has changed since the last commit.", "Change something first."
@@ -68,7 +68,8 @@ def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     program = shutil.which("git")
     if program is None:
         raise InputError("There is no git on this machine.", "Install it.")
-    command = [program, "-C", str(folder.absolute()), "--no-pager", "-c", "core.fsmonitor=false", *arguments]
+    command = [program, "-C", str(folder.absolute()), "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false"]
+    command += arguments
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     try:
         return subprocess.run(

@@ -15,6 +15,21 @@ BUDGET = 12_000
 """Characters of diff that a model is shown, some 3,500 tokens: a CPU reads about a hundred in a second."""
 
 
+PLAIN_DIFF = (
+    "--no-color",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--no-relative",
+    "--find-renames",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+)
+"""Options of git diff under which the headers have one form, whatever the configuration says, and no program is started."""
+
+_ESCAPE = re.compile(r'\\([0-7]{3}|[abfnrtv"\\])')
+_ESCAPED = {"a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, '"': 34, "\\": 92}
+
+
 @dataclass(frozen=True, slots=True)
 class Staged:
     """The staged changes.
@@ -38,11 +53,11 @@ def staged(folder: Path) -> Staged:
         InputError: git is missing, there is no repository, or nothing is staged.
     """
     root = Path(_git(folder, "rev-parse", "--show-toplevel").strip())
-    diff = _git(root, "diff", "--staged", "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames", "--unified=2")
+    diff = _git(root, "diff", "--staged", *PLAIN_DIFF, "--submodule=short", "--unified=2")
     if not diff.strip():
         raise InputError("Nothing is staged.", "Stage what belongs together first: git add FILE.")
     open_diff, secrets = without_secrets(diff)
-    shown, left_out = _within(open_diff, BUDGET)
+    shown, left_out = _within(open_diff.replace("\r\n", "\n"), BUDGET)
     return Staged(root, _git(root, "write-tree").strip(), shown, (*secrets, *left_out))
 
 
@@ -76,25 +91,74 @@ def _run(folder: Path, *arguments: str, stdin: str = "") -> subprocess.Completed
     program = shutil.which("git")
     if program is None:
         raise InputError("There is no git on this machine.", "Install it.")
-    return subprocess.run(
+    done = subprocess.run(
         [program, "-C", str(folder), "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", *arguments],
-        input=stdin,
+        input=stdin.encode(errors="replace"),
         capture_output=True,
-        encoding="utf-8",
-        errors="replace",
         check=False,
     )
+    # Decoded here, since text mode would take a lone carriage return within a file for the end of a line of the diff.
+    out, err = (each.decode(errors="replace") for each in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
 
 
 def without_secrets(diff: str) -> tuple[str, tuple[str, ...]]:
-    """The diff with the names of secrets alone, and a sentence for each of them."""
+    """The diff with the names of secrets alone, and a sentence for each of them.
+
+    A renamed file is a secret by its old name, too; a file whose names cannot be read from its header is not shown either.
+    """
     kept, notes = [], []
     for text in _files(diff):
-        name = text.partition("\n")[0].rpartition(" b/")[2]
-        if is_secret(Path(name)):
-            notes.append(f"{name} looks like a secret and is staged; its content is not shown to the model.")
-        kept.append(text.partition("\n")[0] + "\n" if is_secret(Path(name)) else text)
+        header, names = text.partition("\n")[0], _names(text)
+        secret = next((name for name in names if is_secret(Path(name))), None)
+        if secret is not None:
+            notes.append(f"{secret} looks like a secret and is staged; its content is not shown to the model.")
+        elif not names:
+            notes.append(f"It is not clear which file this is, and its content is not shown to the model: {header}")
+        kept.append(text if names and secret is None else header + "\n")
     return "".join(kept), tuple(notes)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """The names, new one first, that a file of a diff has in its header; none where the header cannot be understood."""
+    first, *lines = text.split("\n")
+    names: list[str | None] = []
+    for line in lines:
+        kind = re.match(r"(--- |\+\+\+ |(?:rename|copy) (?:from|to) )", line)
+        if line.startswith(("@@", "GIT binary patch", "Binary files ")):
+            break
+        if kind is None:
+            continue
+        name = _unquoted(line[kind.end() :].removesuffix("\t"))
+        if not kind[1].startswith(("---", "+++")):
+            names.append(name)
+        elif name != "/dev/null":
+            prefix = "a/" if kind[1] == "--- " else "b/"
+            names.append(name.removeprefix(prefix) if name and name.startswith(prefix) else None)
+    names = names or [_name_twice(first.removeprefix("diff --git "))]
+    known = [name for name in reversed(names) if name]
+    return tuple(dict.fromkeys(known)) if len(known) == len(names) else ()
+
+
+def _name_twice(header: str) -> str | None:
+    """The name in `a/NAME b/NAME`, as it stands where nothing else tells it: an empty file, a binary one, a new mode."""
+    half = len(header) // 2
+    old, new = _unquoted(header[:half]), _unquoted(header[half + 1 :])
+    if not old or not new or header[half] != " " or not (old.startswith("a/") and new.startswith("b/")):
+        return None
+    return old[2:] if old[2:] == new[2:] else None
+
+
+def _unquoted(name: str) -> str | None:
+    """A name without the quotes that git puts around one with control characters, quotes or backslashes in it."""
+    if not name.startswith('"'):
+        return name
+    inner = name[1:-1]
+    if len(name) < 2 or not name.endswith('"') or '"' in _ESCAPE.sub("", inner) or "\\" in _ESCAPE.sub("", inner):
+        return None
+    parts = _ESCAPE.split(inner)
+    raw = [part.encode() if place % 2 == 0 else bytes([_ESCAPED.get(part) or int(part, 8)]) for place, part in enumerate(parts)]
+    return b"".join(raw).decode(errors="replace")
 
 
 def _files(diff: str) -> list[str]:
@@ -113,7 +177,7 @@ def _within(diff: str, budget: int) -> tuple[str, tuple[str, ...]]:
         share = remaining // (len(files) - len(shown))
         kept = text if len(text) <= share else text[: max(text.rfind("\n", 0, share) + 1, text.find("\n") + 1)]
         if kept != text:
-            name = text.partition("\n")[0].rpartition(" b/")[2]
+            name = next(iter(_names(text)), text.partition("\n")[0])
             left_out.append(
                 f"{text.count(chr(10)) - kept.count(chr(10)):,} lines of the diff of {name} are not shown to the model."
             )

@@ -9,6 +9,7 @@ import pytest
 
 from assistant.changes import MAX_BYTES, diff
 from assistant.errors import InputError
+from assistant.staged import staged, without_secrets
 
 
 @pytest.fixture
@@ -83,3 +84,36 @@ def test_a_repository_without_a_commit(tmp_path: Path, monkeypatch: pytest.Monke
 def git(folder: Path, *arguments: str) -> None:
     identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
     subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    "setting", ["diff.noprefix=true", "diff.mnemonicPrefix=true", "core.quotePath=true", "diff.renames=false"]
+)
+@pytest.mark.parametrize("staged_only", [False, True])
+def test_no_secret_is_shown_whatever_its_name_and_the_settings(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, setting: str, staged_only: bool
+) -> None:
+    names = (".env", "ключ b/é.pem", "tab\tbed.key", 'quo"ted\\.pem', "new\nline.key", "two words/.netrc")
+    (repository / ".env").write_text("".join(f"hunter2 = {line}\n" for line in range(20)))
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "Second")
+    git(repository, "config", *setting.split("="))
+    for name in names[1:]:
+        (repository / name).parent.mkdir(exist_ok=True)
+        (repository / name).write_text("hunter2\rdiff --git a/x.py b/x.py\rhunter2\n")
+    (repository / "öpen.py").write_text("shown = 1\n")
+    git(repository, "mv", ".env", "notes.txt")
+    (repository / "notes.txt").write_text((repository / "notes.txt").read_text() + "hunter2 = 20\n")
+    git(repository, "add", ".")
+    what = staged(repository)
+    for text, notes in (diff(repository, staged=staged_only), (what.diff, what.left_out)):
+        assert "hunter2" not in text
+        assert "+shown = 1" in text
+        assert {note.partition(" looks like")[0] for note in notes} == set(names)
+
+
+def test_a_file_without_a_clear_name_is_not_shown() -> None:
+    for header in ("diff --git a/b c", 'diff --git "a/\\q b/x', "diff --git x y\n--- x\n+++ y"):
+        text, notes = without_secrets(f"{header}\n@@ -0,0 +1 @@\n+hunter2\n")
+        assert "hunter2" not in text
+        assert "not clear" in notes[0]
