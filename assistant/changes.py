@@ -6,20 +6,22 @@ Those are switched off; what the user's own configuration names stays in force.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from assistant.errors import InputError
 from assistant.settings import home
-from assistant.staged import PLAIN_DIFF, without_secrets
+from assistant.staged import PLAIN_DIFF, reading_environment, without_secrets
 
 MAX_BYTES = 1_000_000
 """A longer diff is refused: no model here could be shown one."""
 
 _SECONDS = 30.0
+_NONE: Mapping[str, str] = MappingProxyType({})
 _FILTER = re.compile(r"filter\.(.+)\.(?:clean|smudge|process)", re.IGNORECASE | re.DOTALL)
 
 
@@ -47,35 +49,38 @@ def _has_commit(folder: Path) -> bool:
 
 
 def _git(folder: Path, *arguments: str) -> bytes:
-    done = _run(folder, *_without_filters(folder), *arguments)
+    done = _run(folder, *arguments, settings=_without_filters(folder))
     if done.returncode == 0:
         return done.stdout
     why = done.stderr.decode(errors="replace").strip().splitlines()
     raise InputError(f"git has no diff of {folder}: {why[0][:200] if why else 'it failed'}", "Run it inside a repository.")
 
 
-def _without_filters(folder: Path) -> list[str]:
-    """Options that take the force from every filter that the repository itself names."""
+def _without_filters(folder: Path) -> dict[str, str]:
+    """Settings that take the force from every filter that the repository itself names."""
     done = _run(folder, "config", "--list", "--name-only", "--show-scope", "-z")
+    if done.returncode:
+        why = " ".join(done.stderr.decode(errors="replace").split())[:200]
+        raise InputError(
+            f"git cannot list the settings of {folder}: {why or 'it failed'}", "Mend them, or install git 2.31 or newer."
+        )
     parts = done.stdout.decode(errors="surrogateescape").split("\0")
     own = [key for scope, key in zip(parts[::2], parts[1::2], strict=False) if scope in ("local", "worktree")]
     names = {match[1] for match in map(_FILTER.fullmatch, own) if match}
-    keys = [f"filter.{name}.{key}" for name in sorted(names) for key in ("clean=", "smudge=", "process=", "required=false")]
-    return [part for key in keys for part in ("-c", key)]
+    off = {"clean": "", "smudge": "", "process": "", "required": "false"}
+    return {f"filter.{name}.{key}": value for name in sorted(names) for key, value in off.items()}
 
 
-def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+def _run(folder: Path, *arguments: str, settings: Mapping[str, str] = _NONE) -> subprocess.CompletedProcess[bytes]:
     program = shutil.which("git")
     if program is None:
         raise InputError("There is no git on this machine.", "Install it.")
-    command = [program, "-C", str(folder.absolute()), "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false"]
-    command += arguments
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    command = [program, "-C", str(folder.absolute()), "--no-pager", *arguments]
     try:
         return subprocess.run(
             command,
             cwd=home() if home().is_dir() else "/",
-            env=environment,
+            env={**reading_environment(settings), "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_SECONDS,

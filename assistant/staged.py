@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,15 +72,41 @@ def commit(what: Staged, message: str) -> str:
     """
     if _git(what.root, "write-tree").strip() != what.tree:
         raise EditConflict("Something else is staged by now; nothing was committed.", "Ask again.", message)
-    done = _run(what.root, "commit", "--file=-", "--cleanup=whitespace", stdin=message)
+    done = _run(what.root, "-c", "core.fsmonitor=false", "commit", "--file=-", "--cleanup=whitespace", stdin=message)
     if done.returncode:
         words = " ".join((done.stderr or done.stdout).split())
         raise StorageError(f"git did not commit: {words[:300]}", "The message is printed above; use it with git commit.")
     return next(iter(done.stdout.splitlines()), "")
 
 
+def reading_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which git reads, fetches nothing and starts nothing; with `settings` above all that it has read.
+
+    They go into the environment, since `-c` cannot express a name that has an equals sign in it.
+
+    Raises:
+        InputError: the environment has settings for git already, and does not say how many.
+    """
+    settings = {"core.fsmonitor": "false", "core.hooksPath": os.devnull, "core.quotePath": "false", **settings}
+    present = os.environ.get("GIT_CONFIG_COUNT") or "0"
+    if not present.isdecimal():
+        raise InputError(f"GIT_CONFIG_COUNT is {present[:40]!r}, which is no number.", "Unset it.")
+    added: dict[str, str] = {}
+    for place, (key, value) in enumerate(settings.items(), int(present)):
+        added |= {f"GIT_CONFIG_KEY_{place}": key, f"GIT_CONFIG_VALUE_{place}": value}
+    return {
+        **os.environ,
+        **added,
+        "GIT_CONFIG_COUNT": str(int(present) + len(settings)),
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_ALLOW_PROTOCOL": "",
+    }
+
+
 def _git(folder: Path, *arguments: str) -> str:
-    done = _run(folder, *arguments)
+    done = _run(folder, *arguments, environment=reading_environment({}))
     if done.returncode:
         words = " ".join(done.stderr.split())
         if "not a git repository" in words:
@@ -87,12 +115,15 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def _run(folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def _run(
+    folder: Path, *arguments: str, stdin: str = "", environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     program = shutil.which("git")
     if program is None:
         raise InputError("There is no git on this machine.", "Install it.")
     done = subprocess.run(
-        [program, "-C", str(folder), "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", *arguments],
+        [program, "-C", str(folder), *arguments],
+        env=environment,
         input=stdin.encode(errors="replace"),
         capture_output=True,
         check=False,

@@ -117,3 +117,28 @@ def test_a_file_without_a_clear_name_is_not_shown() -> None:
         text, notes = without_secrets(f"{header}\n@@ -0,0 +1 @@\n+hunter2\n")
         assert "hunter2" not in text
         assert "not clear" in notes[0]
+
+
+def test_a_filter_of_any_name_is_switched_off(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = tmp_path / "ran"
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "user.name")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "Ann")
+    (repository / ".git" / "config").open("a").write(f'[filter "x=y"]\n\tclean = "touch {ran}; cat"\n\trequired = true\n')
+    (repository / ".gitattributes").write_text("*.py filter=x=y\n")
+    assert "+x = 2\n" in diff(repository)[0]
+    assert not ran.exists()
+    (repository / ".git" / "config").open("a").write("[broken\n")
+    with pytest.raises(InputError):
+        diff(repository)
+
+
+def test_a_partial_clone_fetches_nothing(repository: Path, tmp_path: Path) -> None:
+    ran, clone = tmp_path / "ran", tmp_path / "clone"
+    git(repository, "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "-q", "--no-checkout", "--filter=blob:none", f"file://{repository}", str(clone))
+    git(clone, "config", "remote.origin.uploadpack", f"touch {ran}; git-upload-pack")
+    for read in (diff, staged):
+        with pytest.raises(InputError):
+            read(clone)
+    assert not ran.exists()
