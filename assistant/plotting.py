@@ -92,6 +92,8 @@ async def drawn(
 ) -> AsyncGenerator[Event | Drawn]:
     """Run a script, have it repaired while it fails; the last item is the `Drawn`.
 
+    Without the cage nothing is repaired: only the script that the user has seen may run.
+
     Raises:
         SandboxError: it cannot be run safely here.
         AssistantError: as `assistant.turn.take`.
@@ -107,7 +109,7 @@ async def drawn(
             return
         said = _said(outcome)
         yield Note(f"The script failed: {said.splitlines()[-1] if said else f'status {outcome.status}'}")
-        if repairs == REPAIRS:
+        if repairs == REPAIRS or not confined:
             yield Drawn(answer, (), "", repairs, said)
             return
         repairs += 1

@@ -45,7 +45,8 @@ def draw(options: argparse.Namespace) -> int:
     if not outcome.pictures:
         print_json_of(held, (), outcome, options)
         show_reply(outcome.failure)
-        raise NoEdit(f"The script failed, after {outcome.repairs} repairs too.", "Say it in other words, or draw less at once.")
+        tried = f", after {outcome.repairs} repairs too" if outcome.repairs else ""
+        raise NoEdit(f"The script failed{tried}.", "Say it in other words, or draw less at once.")
     paths = _saved(outcome.pictures, options)
     print_json_of(held, paths, outcome, options)
     repaired = {0: "", 1: " (after one repair)"}.get(outcome.repairs, f" (after {outcome.repairs} repairs)")
@@ -113,7 +114,7 @@ def _agreed(answer: Answer, options: argparse.Namespace) -> bool:
         return False
     print(printable(answer.code or ""))
     where = "WITHOUT a sandbox" if options.unsandboxed else "in the sandbox"
-    return confirm(f"Run this script {where}?", default=True)
+    return confirm(f"Run this script {where}?", default=not options.unsandboxed)
 
 
 def _give_script(held: Held, options: argparse.Namespace) -> int:

@@ -83,6 +83,13 @@ def test_what_cannot_be_drawn_is_said_after_two_repairs(
     assert not (tmp_path / "escaped").exists()
 
 
+def test_without_the_sandbox_nothing_runs_that_nobody_saw(run: Callable, script: Callable, tmp_path: Path) -> None:
+    replies = [f"1 / 0\n{FENCE}", f"open('unseen', 'w')\n{FENCE}"]
+    status, shown, heard = plot(run, "two bars", "--run", "--unsandboxed", "-y", "-m", script({"reply": replies}))
+    assert (status, shown["plot"]["repairs"]) == (9, 0) and "The script failed. " in heard
+    assert not list(tmp_path.rglob("unseen"))
+
+
 def test_a_map_has_its_countries(run: Callable, script: Callable) -> None:
     code = (
         "import matplotlib.pyplot as plt\nfrom assistant.shapes import countries\nfig, ax = plt.subplots()\n"
