@@ -108,13 +108,23 @@ def _entries(folder: Path, target: Path) -> Iterator[tuple[os.DirEntry[str], Pat
         source, place = pending.pop()
         with os.scandir(source) as entries:
             for entry in entries:
-                if entry.name in LEFT_OUT or not _is_plain(entry):
+                if entry.name in LEFT_OUT or not _is_plain(entry) or _opens_too_much(entry, folder):
                     continue
                 if entry.name not in LINKED and reason_to_leave_out(Path(entry.path), folder):
                     continue
                 yield entry, place / entry.name
                 if entry.is_dir(follow_symlinks=False) and entry.name not in LINKED:
                     pending.append((entry.path, place / entry.name))
+
+
+def _opens_too_much(entry: os.DirEntry[str], root: Path) -> bool:
+    """Whether a link named like dependencies leads out of the project, and to no virtual environment."""
+    if entry.name not in LINKED or not entry.is_symlink():
+        return False
+    goal, root = Path(os.path.realpath(entry.path)), root.resolve()
+    if goal != root and goal.is_relative_to(root):
+        return False
+    return not (entry.name in (".venv", "venv") and (goal / "pyvenv.cfg").is_file())
 
 
 def _is_plain(entry: os.DirEntry[str]) -> bool:

@@ -70,3 +70,18 @@ def test_where_a_project_begins(project: Path, tmp_path: Path) -> None:
     alone.touch()
     assert project_of(alone, alone.parent) == Project(alone.parent, alone.parent)
     assert project_of(alone, project) == Project(alone.parent, alone.parent)
+
+
+def test_a_link_opens_nothing_outside_but_a_virtual_environment(project: Path, tmp_path: Path) -> None:
+    keys, environment, inside = tmp_path / "keys", tmp_path / "environment", project / "inner"
+    for folder in (keys, environment, inside):
+        folder.mkdir()
+    (environment / "pyvenv.cfg").touch()
+    for name, goal in (("venv", keys), (".tox", environment), ("site-packages", keys)):
+        (inside / name).symlink_to(goal)
+    (inside / ".venv").symlink_to(environment)
+    (inside / "node_modules").symlink_to(project / "src")
+    copy = copy_project(Project(project, project), tmp_path / "copy")
+    assert {path.name for path in (copy.root / "inner").iterdir()} == {".venv", "node_modules"}
+    assert keys not in copy.linked
+    assert {environment, project / "src"} <= set(copy.linked)
