@@ -37,7 +37,7 @@ def gather(names: Sequence[str]) -> Gathered:
     documents: dict[Path, Document] = {}
     notes: list[str] = []
     for name in names:
-        if Path(name).is_file() or not _means_many(name):
+        if _is_file(name) or not _means_many(name):
             documents.setdefault(Path(name).absolute(), load(name))
             notes += secret_note(Path(name))
             continue
@@ -59,15 +59,22 @@ def secret_note(path: Path) -> tuple[str, ...]:
     return (f"{path} looks like a secret; it is shown to the model because you named it.",) if is_secret(path) else ()
 
 
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError as error:  # a name that no file can have
+        raise InputError(f"{name[:80]}… is no name of a file: {error.strerror}.", "Check the name.") from error
+
+
 def _means_many(name: str) -> bool:
     return Path(name).is_dir() or any(sign in name for sign in "*?[")
 
 
 def _many(name: str, left_out: Counter[str]) -> Iterator[tuple[Path, Document]]:
     """The text files that a folder or pattern means; the others are counted in `left_out`, by the reason."""
-    folder = Path(name) if Path(name).is_dir() else Path()
-    top = repository_of(folder) or folder
-    for path in _below(folder, top, left_out) if Path(name).is_dir() else _matching(name):
+    folder = Path(name)
+    top = (repository_of(folder) or folder) if folder.is_dir() else None
+    for path in _below(folder, top, left_out) if top else _matching(name):
         reason = reason_to_leave_out(path, top)
         if reason:
             left_out[reason] += 1

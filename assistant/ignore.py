@@ -6,9 +6,11 @@ several that match the last one counts, an inner folder's after an outer one's; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,10 +24,8 @@ Reason = Literal["", "secret", "ignored"]
 _DATA = ("json", "yaml", "yml", "toml", "ini", "csv", "xml", "txt", "properties")
 
 SECRETS = (
-    ".env",
-    ".env.*",
+    ".env*",
     "*.env",
-    ".envrc",
     "*.pem",
     "*.key",
     "*.p12",
@@ -44,6 +44,13 @@ SECRETS = (
     "service-account*.json",
     "*credentials*.json",
     *(f"{name}.{kind}" for name in ("credentials", "secrets", "secret") for kind in _DATA),
+    "*.keytab",
+    "*.ovpn",
+    "kubeconfig",
+    ".dockercfg",
+    ".boto",
+    ".s3cfg",
+    ".my.cnf",
     ".netrc",
     "_netrc",
     ".npmrc",
@@ -66,34 +73,58 @@ RULES = (".gitignore", ".assistantignore")
 
 
 def is_secret(path: Path) -> bool:
-    """Whether the file at `path`, or what it links to, is a secret by its name or its folder."""
-    return _secret_name(path) or (path.is_symlink() and _secret_name(path.resolve()))
+    """Whether the file at `path`, or what it leads to through links, is a secret by its name or its folder."""
+    return looks_secret(path) or looks_secret(Path(os.path.realpath(path)))
+
+
+def looks_secret(path: Path) -> bool:
+    """Whether this is the name of a secret, or that of a file in a folder of secrets; links are not followed."""
+    name = path.name.lower()
+    return not is_sample(path) and (
+        _SECRET.match(name) is not None
+        or (name.startswith("id_") and "." not in name)
+        or bool(SECRET_FOLDERS.intersection(path.parts[:-1]))
+    )
+
+
+def is_sample(path: Path) -> bool:
+    """Whether the name only looks like that of a secret."""
+    return _SAMPLE.match(path.name.lower()) is not None
 
 
 def reason_to_leave_out(path: Path, top: Path | None = None) -> Reason:
     """Why `path` must not be shown unasked; empty where it may.
 
-    top: where the rules begin, the repository around `path` by default.
+    top: where the rules begin; by default the repository around `path`, else the current folder, else its own.
     """
     if is_secret(path):
         return "secret"
-    path = path.absolute()
-    top = (top or repository_of(path.parent) or path.parent).absolute()
+    path = _plain(path)
+    top = _plain(top) if top is not None else _top(path)
     return "ignored" if path.is_relative_to(top) and _is_ignored(path, top) else ""
 
 
 def repository_of(folder: Path) -> Path | None:
     """The nearest folder from `folder` upwards that is the top of a git repository."""
-    folder = folder.absolute()
+    folder = _plain(folder)
     return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), None)
 
 
-def _secret_name(path: Path) -> bool:
-    name = path.name.lower()
-    if any(fnmatchcase(name, pattern) for pattern in HARMLESS):
-        return False
-    key = name.startswith("id_") and "." not in name
-    return key or any(fnmatchcase(name, pattern) for pattern in SECRETS) or bool(SECRET_FOLDERS.intersection(path.parts[:-1]))
+def _plain(path: Path) -> Path:
+    """`path` from the root on and without `..`, of which Python's own comparisons of paths know nothing."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - `resolve` would follow links, to which rules of ignoring apply themselves
+
+
+def _top(path: Path) -> Path:
+    here = Path.cwd()
+    return repository_of(path.parent) or (here if path.is_relative_to(here) else path.parent)
+
+
+def _either(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, patterns)))
+
+
+_SECRET, _SAMPLE = _either(SECRETS), _either(HARMLESS)
 
 
 def _is_ignored(path: Path, top: Path) -> bool:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from assistant.changes import MAX_BYTES, diff
+from assistant.diff_secrets import without_secrets
 from assistant.errors import InputError
-from assistant.staged import staged, without_secrets
+from assistant.staged import staged
 
 
 @pytest.fixture
@@ -112,9 +113,9 @@ def test_no_secret_is_shown_whatever_its_name_and_the_settings(
         assert {note.partition(" looks like")[0] for note in notes} == set(names)
 
 
-def test_a_file_without_a_clear_name_is_not_shown() -> None:
+def test_a_file_without_a_clear_name_is_not_shown(tmp_path: Path) -> None:
     for header in ("diff --git a/b c", 'diff --git "a/\\q b/x', "diff --git x y\n--- x\n+++ y"):
-        text, notes = without_secrets(f"{header}\n@@ -0,0 +1 @@\n+hunter2\n")
+        text, notes = without_secrets(f"{header}\n@@ -0,0 +1 @@\n+hunter2\n", tmp_path)
         assert "hunter2" not in text
         assert "not clear" in notes[0]
 
@@ -142,3 +143,56 @@ def test_a_partial_clone_fetches_nothing(repository: Path, tmp_path: Path) -> No
         with pytest.raises(InputError):
             read(clone)
     assert not ran.exists()
+
+
+KEY = "sk-Ab12Cd34Ef56Gh78"
+
+
+def everything_shown(repository: Path) -> tuple[str, list[str]]:
+    what, (text, notes) = staged(repository), diff(repository, staged=True)
+    return what.diff + text, [*what.left_out, *notes]
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_a_copy_of_a_secret_is_known_by_what_it_holds(repository: Path, tracked: bool) -> None:
+    (repository / ".env").write_text(f"API_KEY={KEY}\r\nDB_PASSWORD=hunter2\r\nPORT=80\r\n")
+    if tracked:
+        git(repository, "add", ".env")
+        git(repository, "commit", "-qm", "Second")
+    (repository / "settings.txt").write_bytes((repository / ".env").read_bytes())
+    (repository / "b.py").write_text(f'import x\n\nx.connect("{KEY}")\n')
+    (repository / "c.py").write_text("PORT=80\n")
+    (repository / ".env.example").write_text("API_KEY=\nDB_PASSWORD=hunter2\nPORT=80\n")  # a sample shares its lines
+    git(repository, "add", "settings.txt", "a.py", "b.py", "c.py", ".env.example")
+    text, notes = everything_shown(repository)
+    assert KEY not in text and "+DB_PASSWORD=hunter2\r" not in text
+    assert "+x = 2" in text and "+PORT=80" in text and "+API_KEY=\n" in text
+    assert {note.partition(" repeats what .env holds")[0] for note in notes} == {"settings.txt", "b.py"}
+
+
+def test_a_renamed_secret_stays_one_however_much_of_it_is_new(repository: Path) -> None:
+    (repository / ".env").write_text(f"API_KEY={KEY}\n")
+    git(repository, "add", ".env")
+    git(repository, "commit", "-qm", "Second")
+    git(repository, "mv", ".env", "settings.txt")
+    text, notes = everything_shown_after(repository, "")
+    assert KEY not in text and len(notes) == 2
+    text, notes = everything_shown_after(repository, f"API_KEY={KEY}\n" + "".join(f"new{line} = 1\n" for line in range(50)))
+    assert KEY not in text and any(note.startswith("settings.txt repeats") for note in notes)
+
+
+def everything_shown_after(repository: Path, text: str) -> tuple[str, list[str]]:
+    if text:
+        (repository / "settings.txt").write_text(text)
+        git(repository, "add", "settings.txt")
+    return everything_shown(repository)
+
+
+def test_a_tracked_file_that_the_user_has_ignored_is_not_shown(repository: Path) -> None:
+    (repository / ".assistantignore").write_text("inner/private.py\n")
+    (repository / "inner").mkdir()
+    (repository / "inner" / "private.py").write_text("hunter2 = 1\n")
+    git(repository, "add", ".")
+    text, notes = everything_shown(repository)
+    assert "hunter2" not in text and "+x = 2" in text
+    assert "inner/private.py is left out by your ignore rules; its content is not shown to the model." in notes

@@ -44,7 +44,9 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     model = tmp_path / "script.json"
     rules = [{"match": "(?i)fix the bug|find the bug|rewrite", "reply": "x = 1\n```"}, {"echo": True}]
     model.write_text(json.dumps({"context_length": 200_000, "rules": rules}))
-    yield {**kept, "STARCHAT_HOME": str(home), "STARCHAT_MODEL": f"scripted:{model}", "STARCHAT_IDLE_MINUTES": "1"}
+    (tmp_path / "tmp").mkdir()
+    own = {"STARCHAT_HOME": str(home), "STARCHAT_MODEL": f"scripted:{model}", "STARCHAT_IDLE_MINUTES": "1"}
+    yield {**kept, **own, "TMPDIR": str(tmp_path / "tmp")}
     for record in (home / "hosts").glob("*.json"):
         os.kill(json.loads(record.read_text())["pid"], signal.SIGKILL)
 
@@ -92,7 +94,7 @@ def test_secrets_stay_out_of_prompts(workspace: Path, environment: dict[str, str
 
 def test_what_is_said_stays_in_the_history_alone_and_goes_with_it(environment: dict[str, str], tmp_path: Path) -> None:
     home = tmp_path / "home"
-    lines = "".join(f"{CANARY} number {number}\n/new {CANARY}\n" for number in range(rounds(10_000) // 2))
+    lines = "".join(f"{CANARY} number {number}\n/new {CANARY}\n" for number in range(rounds(10_000)))
     assert run(environment, tmp_path, "chat", "--no-history", stdin=lines).returncode == 0
     (tmp_path / f"{CANARY}.py").write_text(f"{CANARY} = 1\n")
     run(environment, tmp_path, "ask", f"{CANARY}?", "-f", f"{CANARY}.py")
@@ -100,11 +102,11 @@ def test_what_is_said_stays_in_the_history_alone_and_goes_with_it(environment: d
     run(environment, tmp_path, "ask", CANARY, stdin=f"{CANARY} " * 60_000)  # too long
     run(environment, tmp_path, "chat", "--no-history", stdin=f"/file {CANARY}.missing\n/{CANARY}\n/open {CANARY}\n")
     assert any((home / "hosts").glob("*.log"))
-    assert holding(home) == []
+    assert holding(home) == [] and holding(tmp_path / "tmp") == []
     assert run(environment, tmp_path, "chat", stdin=f"{CANARY}\n").returncode == 0
     assert [path.relative_to(home).parts[0] for path in holding(home)] == ["history"]
     assert run(environment, tmp_path, "history", "delete", "--all", "-y").returncode == 0
-    assert holding(home) == []
+    assert holding(home) == [] and holding(tmp_path / "tmp") == []
 
 
 def test_front_ends_speak_to_the_host_alone(environment: dict[str, str], tmp_path: Path) -> None:
@@ -136,7 +138,7 @@ def holding(folder: Path) -> list[Path]:
 
 def run(environment: dict[str, str], folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [BIN / "assistant", *arguments], cwd=folder, env=environment, input=stdin, capture_output=True, text=True, timeout=600
+        [BIN / "assistant", *arguments], cwd=folder, env=environment, input=stdin, capture_output=True, text=True, timeout=3600
     )
 
 
