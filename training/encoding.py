@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
 from assistant.conversation import Conversation, Message
+from assistant.exact_tokenizer import ExactTokenizer
 from assistant.template import CHATML, STARCHAT, ChatTemplate, Control, Encoded, encode
 
 TEMPLATES: dict[str, ChatTemplate] = {"starchat": STARCHAT, "chatml": CHATML}
 
 
-class Vocabulary:
-    """A `tokenizers.Tokenizer` as the template needs it: control tokens by name, everything else as data."""
+class Vocabulary(ExactTokenizer):
+    """A run's tokenizer as the template needs it, and as the model host will encode with it."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = Tokenizer.from_str(tokenizer.to_str())
-        self._tokenizer.encode_special_tokens = True
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        added = self._tokenizer.get_added_tokens_decoder()
-        self._controls = {token.content: number for number, token in added.items() if token.special}
-
-    def control_id(self, name: str) -> int | None:
-        return self._controls.get(name)
-
-    def encode(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
-
-    def decode(self, ids: Sequence[int]) -> str:
-        return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
-
-    def __len__(self) -> int:
-        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+        super().__init__(json.loads(tokenizer.to_str()), Tokenizer.from_str)
 
 
 @dataclass(frozen=True, slots=True)

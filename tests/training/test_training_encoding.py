@@ -3,10 +3,11 @@
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from assistant.conversation import Conversation, Message
-from training import config
+from assistant.hosting.torch_engine.tokenizer import FolderTokenizer
+from training import config, export
 from training.collator import IGNORED, collate
 from training.dataset import Dialogue
 from training.encoding import TEMPLATES, Vocabulary, control_names, encode, pieces
@@ -129,3 +130,29 @@ def test_targets_are_the_next_trained_tokens_and_positions_restart(tmp_path):
     assert "f" in vocabulary.decode(seen) and "ab" not in vocabulary.decode(seen)
     assert (batch.targets[len(packed) :] == IGNORED).all()
     assert "rows line" in packed.named(0)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A base's tokenizer that changes text and knows an added word, as training has it and as the host reads its export."""
+    base = Tokenizer(models.BPE())
+    base.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    base.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    base.decoder = decoders.ByteLevel()
+    names = ["<|endoftext|>", *control_names(TEMPLATES["chatml"])]
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    base.train_from_iterator(
+        ["Café au lait"], trainers.BpeTrainer(special_tokens=names, initial_alphabet=letters, show_progress=False)
+    )
+    base.add_tokens([AddedToken("<tool>", special=False)])
+    base.post_processor = processors.TemplateProcessing("<|endoftext|> $A", special_tokens=[("<|endoftext|>", 0)])
+    folder = tmp_path_factory.mktemp("served")
+    export.vocabulary_files(base, config.load("tiny", ["template=chatml"]), folder)
+    return Vocabulary(base), FolderTokenizer(folder)
+
+
+@given(st.one_of(CONTENT, st.sampled_from(["Cafe\u0301 <tool> CAFÉ", "<tool>", " x"])))
+def test_what_is_trained_is_what_the_host_will_encode(served, text):
+    trained, host = served
+    assert trained.encode(text) == host.encode(text) and trained.decode(trained.encode(text)) == text
+    assert trained.control_id("<tool>") == host.control_id("<tool>")
