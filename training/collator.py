@@ -53,14 +53,3 @@ def collate(packed: Packed, blocks: Sequence[int], shape: tuple[int, int], paddi
             start = end
         positions[row, start:] = torch.arange(shape[1] - start)
     return Batch(ids, positions, targets, int((targets != IGNORED).sum()))
-
-
-def flash_arguments(position_ids: Tensor) -> dict[str, Tensor | int]:
-    """What flash attention's variable-length kernel needs, for position ids flattened to (1, tokens).
-
-    GPTBigCode drops position ids on the way to attention, so the borders have to be given explicitly.
-    """
-    starts = torch.nonzero(position_ids.flatten() == 0).flatten()
-    borders = torch.cat([starts, starts.new_tensor([position_ids.numel()])]).to(torch.int32)
-    longest = int(borders.diff().max())
-    return {"cu_seq_lens_q": borders, "cu_seq_lens_k": borders, "max_length_q": longest, "max_length_k": longest}

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from training.collator import IGNORED, flash_arguments
+from training import attention
+from training.collator import IGNORED
 
 
 class TrainedLoss(nn.Module):
@@ -25,14 +26,13 @@ class TrainedLoss(nn.Module):
         # Kept in a list so that torch does not register the body a second time under another name.
         self._body = [causal.base_model]
         self.head = _Head(causal.get_output_embeddings().weight, chunk)
-        self.flash = causal.config._attn_implementation == "flash_attention_2"
+        self.attention = str(causal.config._attn_implementation)
 
     def forward(self, input_ids: Tensor, position_ids: Tensor, targets: Tensor) -> Tensor:
         """The summed loss; see the class."""
-        more: dict[str, Any] = {}
-        if self.flash:
+        if self.attention == "flash_attention_2":
             input_ids, position_ids, targets = (one.reshape(1, -1) for one in (input_ids, position_ids, targets))
-            more = flash_arguments(position_ids)
+        more = attention.arguments(self.attention, position_ids)
         # A cache or a mask of ones would let attention cross from one dialogue to the next.
         hidden = self._body[0](input_ids, position_ids=position_ids, use_cache=False, **more).last_hidden_state
         wanted = (targets != IGNORED).flatten().nonzero().flatten()

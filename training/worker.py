@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 
 from assistant.errors import AssistantError, OutOfMemory
-from training import export, loss, model, prepared, report, resume, shapes, trainer, vocabulary
+from training import attention, export, loss, model, prepared, report, resume, shapes, trainer, vocabulary
 from training.config import Recipe
 from training.encoding import Vocabulary
 from training.machine import Machine
@@ -110,7 +110,10 @@ def _ready(job: Job, words: Vocabulary) -> trainer.Run:
 
     recipe, folder = job.recipe, job.recipe.folder
     zero = zero_config(recipe, dist.get_world_size(), cpu=job.machine.is_cpu)
-    wrapped = loss.TrainedLoss(model.build(recipe, vocabulary.rows(words), zero), recipe.loss_chunk)
+    built = model.build(recipe, vocabulary.rows(words), zero)
+    if job.machine.is_cpu:
+        attention.isolate(built)
+    wrapped = loss.TrainedLoss(built, recipe.loss_chunk)
     engine, *_ = deepspeed.initialize(model=wrapped, config=zero, model_parameters=_groups(wrapped, recipe))
     engine.train()
     train, test = (prepared.load(recipe.local_folder / "data" / name) for name in ("train", "test"))

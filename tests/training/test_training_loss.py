@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from transformers import GPTBigCodeConfig, GPTBigCodeForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, GPTBigCodeConfig, GPTBigCodeForCausalLM
 
-from training.collator import IGNORED, flash_arguments
+from training import attention
+from training.collator import IGNORED
 from training.loss import TrainedLoss
 from training.model import grow
 
@@ -75,9 +76,46 @@ def test_the_packed_loss_is_the_sum_of_the_separate_losses():
     assert torch.allclose(together, apart, rtol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["gpt_bigcode", "llama", "qwen2", "starcoder2"])
+def test_attention_by_dialogue_gives_the_losses_and_gradients_of_the_mask(kind):
+    ids, positions, targets, _ = batch()
+    losses, gradients = [], []
+    for isolated in (False, True):
+        model = of_kind(kind)
+        if isolated:
+            attention.isolate(model)
+            assert model.config._attn_implementation == attention.BY_DIALOGUE
+        loss = TrainedLoss(model, 16)(ids, positions, targets)
+        loss.backward()
+        losses.append(loss)
+        gradients.append([one.grad for one in model.parameters()])
+    assert torch.allclose(*losses, rtol=1e-5)
+    assert all(torch.allclose(one, other, atol=1e-3, rtol=1e-3) for one, other in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize(
+    "more", [{"model_type": "qwen2", "use_sliding_window": True, "sliding_window": 8}, {"model_type": "mistral"}]
+)
+def test_attention_by_dialogue_is_not_given_to_models_that_attend_otherwise(more):
+    model = of_kind(more.pop("model_type"), **more)
+    attention.isolate(model)
+    assert model.config._attn_implementation == "sdpa"
+
+
+def of_kind(kind, **more):
+    torch.manual_seed(0)
+    if kind == "gpt_bigcode":
+        return small()
+    sizes = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    config = AutoConfig.for_model(
+        kind, vocab_size=ROWS, intermediate_size=2 * WIDTH, initializer_range=0.3, max_position_embeddings=64, **sizes, **more
+    )
+    return AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")
+
+
 def test_flash_attention_is_given_the_borders():
     _, positions, _, _ = batch()
-    given = flash_arguments(positions.reshape(1, -1))
+    given = attention.arguments("flash_attention_2", positions.reshape(1, -1))
     assert given["cu_seq_lens_q"].tolist() == [0, 11, 28, 40, 65, 80] and given["max_length_k"] == 25
 
 
