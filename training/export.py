@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -59,7 +60,8 @@ def save(engine: Any, recipe: Recipe, words: Vocabulary, folder: Path) -> Saved 
         vocabulary_files(vocabulary.load(recipe.local_folder / "tokenizer"), recipe, partial)
         saved = _verified(partial, recipe, probe[: recipe.block], before, folder / MODEL)
         _replace(partial, folder / MODEL)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
         raise StorageError(
             f"The model cannot be saved to {folder / MODEL}: {error}.", "Free space and run the command again."
         ) from error
@@ -101,7 +103,12 @@ def vocabulary_files(tokenizer: Tokenizer, recipe: Recipe, folder: Path) -> None
     )
     whole.chat_template = card.JINJA[recipe.template]
     whole.model_max_length = recipe.block if not recipe.base else int(1e9)
-    whole.save_pretrained(folder)
+    try:
+        whole.save_pretrained(folder)
+    except OSError:
+        raise
+    except Exception as error:  # the Rust library raises plain Exception where the disk is full
+        raise OSError(str(error)) from error
 
 
 def _consolidated(engine: Any) -> dict[str, Tensor]:  # noqa: ANN401 - DeepSpeed is untyped

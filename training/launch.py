@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -135,13 +136,22 @@ def _failure(path: Path, error: object) -> AssistantError:
     rank, first = error.get_first_failure()  # type: ignore[attr-defined]  # a ChildFailedError
     text = first.message.get("message", "") if isinstance(first.message, dict) else str(first.message)
     reason = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "") or f"exit code {first.exitcode}"
+    if first.exitcode == -signal.SIGKILL:
+        reason = "it was killed from outside, as happens when memory runs out"
     return AssistantError(
         f"Rank {rank} died: {reason[:300]}.", "Run the same command again: it goes on from the newest checkpoint."
     )
 
 
+# By these, accelerate and transformers would place or load a model otherwise than the recipe says; one of them turns ZeRO off
+# without a word in their own trainer.
+_FOREIGN = ("ACCELERATE_", "FSDP_")
+
+
 def _environment(recipe: Recipe, machine: Machine) -> None:
     """What the ranks inherit; set here because DeepSpeed reads it when it is imported."""
+    for name in [name for name in os.environ if name.startswith(_FOREIGN)]:
+        del os.environ[name]
     # More threads than cores make every one of them wait.
     threads = max(1, (os.cpu_count() or 1) * recipe.nodes // machine.count) if machine.is_cpu else 4
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))

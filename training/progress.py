@@ -1,11 +1,10 @@
-"""What the user sees while a run trains: one line, and events for TensorBoard."""
+"""What the user sees while a run trains: one line."""
 
 from __future__ import annotations
 
 import sys
 from collections import deque
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TextIO
 
 from training.machine import GIB, Machine
@@ -68,38 +67,6 @@ def memory_gib(device: Any) -> float:  # noqa: ANN401 - a torch.device, not impo
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-
-
-class Events:
-    """TensorBoard's events; nothing where they are not wanted."""
-
-    def __init__(self, folder: Path, *, wanted: bool) -> None:
-        self._writer: Any = None
-        if wanted:
-            from torch.utils.tensorboard import SummaryWriter
-
-            writer: Any = SummaryWriter
-            self._writer = writer(str(folder))
-
-    def add(self, taken: Step, speed: float) -> None:
-        """Write one step."""
-        if self._writer is None:
-            return
-        values = {
-            "loss": taken.loss,
-            "learning_rate": taken.learning_rate,
-            "gradient_norm": taken.norm,
-            "tokens_per_second": speed,
-        }
-        for name, value in values.items():
-            self._writer.add_scalar(f"train/{name}", value, taken.step)
-        if taken.eval_loss is not None:
-            self._writer.add_scalar("eval/loss", taken.eval_loss, taken.step)
-
-    def close(self) -> None:
-        """Force what was written to the disk."""
-        if self._writer is not None:
-            self._writer.close()
 
 
 def _clock(seconds: float) -> str:

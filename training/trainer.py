@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -103,31 +101,6 @@ def evaluate(run: Run) -> float:
     run.engine.train()
     dist.all_reduce(total)
     return float(total[0] / total[1].clamp(min=1))
-
-
-def write(path: Path, taken: Iterable[Step], *, append: bool = True) -> None:
-    """Add steps to a file of one JSON object a line; not-a-number is written as null."""
-    with path.open("a" if append else "w", encoding="utf-8") as file:
-        for one in taken:
-            plain = {
-                key: None if isinstance(value, float) and not math.isfinite(value) else value
-                for key, value in asdict(one).items()
-            }
-            file.write(json.dumps(plain) + "\n")
-
-
-def read(path: Path, up_to: int) -> list[Step]:
-    """The steps of a file up to number `up_to`; a line that was cut off by a crash ends it."""
-    found: dict[int, Step] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            raw = json.loads(line)
-        except ValueError:
-            break
-        if raw["step"] <= up_to:
-            plain: dict[str, Any] = raw | {key: math.nan for key in ("loss", "norm") if raw[key] is None}
-            found[raw["step"]] = Step(**plain)
-    return [found[number] for number in sorted(found)]
 
 
 def _step(run: Run, number: int) -> Step:

@@ -39,7 +39,8 @@ def obtain(recipe: Recipe, corpus: Corpus) -> Tokenizer:
 def save(tokenizer: Tokenizer, folder: Path) -> None:
     """Write `tokenizer.json` to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(folder / FILE))
+    # Written by Python, a full disk is an OSError; the Rust library raises plain Exception.
+    (folder / FILE).write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
 
 
 def load(folder: Path) -> Tokenizer:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import multiprocessing
 import os
 import sys
 import threading
 import time
 import warnings
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,17 +20,18 @@ from typing import Any, NoReturn
 import torch
 import torch.distributed as dist
 
-from assistant.errors import AssistantError, OutOfMemory
-from training import attention, export, loss, model, prepared, report, resume, shapes, trainer, vocabulary
+from assistant.errors import AssistantError, OutOfMemory, StorageError, UsageError
+from training import attention, export, loss, model, prepared, records, report, resume, shapes, trainer, vocabulary
 from training.config import Recipe
 from training.encoding import Vocabulary
 from training.machine import Machine
-from training.progress import Events, Progress, memory_gib
+from training.progress import Progress, memory_gib
 from training.schedule import plan
 from training.zero_config import zero_config
 
 FAILURE = "failure.json"
-METRICS = "metrics.jsonl"
+# What a full, read-only or foreign disk says.
+_NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,11 @@ def main(job: Job) -> None:
     except torch.OutOfMemoryError as error:
         message = f"The memory of the GPU is full: {str(error).splitlines()[0][:160]}."
         _leave(job, OutOfMemory(message, "`--plan` says which keys make it fit."))
+    except OSError as error:
+        if error.errno not in _NOT_WRITABLE:
+            raise
+        remedy = "Free space and run the same command again: it goes on from the newest checkpoint."
+        _leave(job, StorageError(f"The run cannot write: {error}.", remedy))
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
@@ -59,7 +68,16 @@ def main(job: Job) -> None:
 def _leave(job: Job, error: AssistantError) -> NoReturn:
     """End this rank at once: the others may be waiting in a collective that will never be complete."""
     said = {"code": error.code, "message": error.message, "remedy": error.remedy}
-    (job.recipe.folder / FAILURE).write_text(json.dumps(said), encoding="utf-8")
+    path = job.recipe.folder / FAILURE
+    aside = path.with_name(f".{FAILURE}.{os.getpid()}")
+    try:
+        # Ended in the middle of it by the launcher, a rank leaves no half of a file.
+        aside.write_text(json.dumps(said), encoding="utf-8")
+        aside.replace(path)
+    except OSError:
+        _say(str(error))
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
     sys.stderr.flush()
     os._exit(1)
 
@@ -67,16 +85,15 @@ def _leave(job: Job, error: AssistantError) -> NoReturn:
 def _work(job: Job) -> None:
     recipe, folder = job.recipe, job.recipe.folder
     _join(job.machine)
+    _agree(recipe)
     words = Vocabulary(vocabulary.load(recipe.local_folder / "tokenizer"))
     run = _ready(job, words)
     done = resume.resume(run.engine, recipe, run.folder, run.train.facts.fingerprint)
     start = _eval_first(run, folder, done)
-    metrics: list[trainer.Step] = []
+    metrics = records.read(folder / records.METRICS, done) if dist.get_rank() == 0 else []
     if dist.get_rank() == 0:
-        metrics = trainer.read(folder / METRICS, done)
-        trainer.write(folder / METRICS, metrics, append=False)
         _say(f"resumed at step {done}" if done else f"{run.schedule.steps} steps on {job.machine}")
-    metrics += _train(run, done, job)
+    metrics += _train(run, done, job, metrics)
     if dist.get_rank() == 0:
         _say("saving the model")
     # The weights come first; card, report and upload cannot lose them any more.
@@ -105,6 +122,20 @@ def _join(machine: Machine) -> None:
     deepspeed.init_distributed(dist_backend="gloo" if machine.is_cpu else "nccl", timeout=timedelta(hours=2), verbose=False)
 
 
+def _agree(recipe: Recipe) -> None:
+    """Refuse machines that were started with different keys or have read different data."""
+    keys = {key: value for key, value in asdict(recipe).items() if key not in ("data", "hostfile")}
+    data = [prepared.load(recipe.local_folder / "data" / name).facts.fingerprint for name in ("train", "test")]
+    found: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(found, (keys, data))
+    for rank, (other_keys, other_data) in enumerate(found):
+        differ = [key for key, value in found[0][0].items() if other_keys.get(key) != value]
+        if differ or other_data != found[0][1]:
+            what = f"the keys {', '.join(differ)} are" if differ else "the data are"
+            remedy = "Start the same command on the same data everywhere."
+            raise UsageError(f"Rank {rank} is of another run than rank 0: {what} not the same.", remedy)
+
+
 def _ready(job: Job, words: Vocabulary) -> trainer.Run:
     import deepspeed
 
@@ -130,19 +161,18 @@ def _groups(wrapped: torch.nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     return [group for group in groups if group["params"]]
 
 
-def _train(run: trainer.Run, done: int, job: Job) -> list[trainer.Step]:
-    leads = dist.get_rank() == 0
-    flops = shapes.flops_per_token(shapes.shape(job.recipe), adapter=job.recipe.adapter != "none") if leads else 0.0
+def _train(run: trainer.Run, done: int, job: Job, earlier: list[trainer.Step]) -> list[trainer.Step]:
+    if dist.get_rank() != 0:
+        return list(trainer.steps(run, done, lambda _: None))
+    flops = shapes.flops_per_token(shapes.shape(job.recipe), adapter=job.recipe.adapter != "none")
     progress = Progress(run.schedule.steps, job.machine, flops)
-    events = Events(job.recipe.folder / "tensorboard", wanted=leads and job.recipe.tensorboard)
+    kept = records.Records(job.recipe.folder, earlier, tensorboard=job.recipe.tensorboard, warn=_say)
     taken: list[trainer.Step] = []
-    for step in trainer.steps(run, done, _say if leads else lambda _: None):
+    for step in trainer.steps(run, done, _say):
         taken.append(step)
-        if leads:
-            trainer.write(job.recipe.folder / METRICS, [step])
-            progress.show(step, memory_gib(run.engine.device))
-            events.add(step, progress.tokens_per_second())
-    events.close()
+        progress.show(step, memory_gib(run.engine.device))
+        kept.add(step, progress.tokens_per_second())
+    kept.close()
     return taken
 
 
@@ -162,7 +192,9 @@ def _eval_first(run: trainer.Run, folder: Path, done: int) -> float | None:
 
 def _end_with_parent() -> None:
     """A rank whose launcher was killed ends too, and so never writes beside the run that comes after."""
-    parent = os.getppid()
+    launcher = multiprocessing.parent_process()
+    # Asked of the system, it could be a launcher that has ended already.
+    parent = launcher.pid if launcher else os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -51,6 +51,7 @@ def whole(job, folder):
     found["resumed_at"] = resume.resume(again.engine, again.recipe, again.folder, again.train.facts.fingerprint)
     found["resumed"] = curve(again, found["resumed_at"])
     found["same_weights"] = all(torch.equal(one, other) for one, other in zip(last, weights(again), strict=True))
+    found["strangers"] = refusal(lambda: worker._agree(replace(job.recipe, seed=dist.get_rank())))
     found["disk"] = full_disk(again, folder / "disk")
     found["bad"] = bad_numbers(job, words, folder)
     found["adapter"] = adapter(job, words, folder)

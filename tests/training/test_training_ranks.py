@@ -15,7 +15,7 @@ import pytest
 from assistant.conversation import start
 from assistant.template import STARCHAT, encode
 from tests.scale import rounds
-from training import trainer, vocabulary
+from training import records, vocabulary
 from training.encoding import Vocabulary
 
 pytest.importorskip("deepspeed", reason="the extra `train` is not installed")
@@ -52,6 +52,11 @@ def keys(folder):
     return [f"data={folder / 'rows.jsonl'}", f"output={folder / 'run'}", *SMALL]
 
 
+# Variables that change what other trainers do, one of them without a word.
+STRANGE = {"ACCELERATE_USE_CPU": "true", "ACCELERATE_USE_FSDP": "true", "FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}
+LAUNCHED = ENVIRONMENT | STRANGE | {"ACCELERATE_MIXED_PRECISION": "bf16", "DS_ACCELERATOR": "cuda"}
+
+
 def command(folder):
     return [sys.executable, "-m", "training", "tiny", *keys(folder)]
 
@@ -62,14 +67,14 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
     rows(folder)
     with (folder / "killed.log").open("w") as log:
-        process = subprocess.Popen(command(folder), stdout=log, stderr=log, env=ENVIRONMENT, start_new_session=True)
-        while process.poll() is None and len(trainer.read(folder / "run" / "metrics.jsonl", 99)) < 18:
+        process = subprocess.Popen(command(folder), stdout=log, stderr=log, env=LAUNCHED, start_new_session=True)
+        while process.poll() is None and len(records.read(folder / "run" / "metrics.jsonl", 99)) < 18:
             time.sleep(0.02)
     os.kill(a_rank_of(process.pid), signal.SIGKILL)
     process.wait(timeout=60)
     assert process.returncode == 1
-    (folder / "killed_at.json").write_text(json.dumps(len(trainer.read(folder / "run" / "metrics.jsonl", 99))))
-    done = subprocess.run(command(folder), capture_output=True, text=True, env=ENVIRONMENT, timeout=280, check=False)
+    (folder / "killed_at.json").write_text(json.dumps(len(records.read(folder / "run" / "metrics.jsonl", 99))))
+    done = subprocess.run(command(folder), capture_output=True, text=True, env=LAUNCHED, timeout=280, check=False)
     (folder / "resumed.log").write_text(done.stderr)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
@@ -103,13 +108,22 @@ def test_a_killed_run_goes_on_from_its_newest_checkpoint_and_its_curve_is_the_un
     killed_at = json.loads((folder / "killed_at.json").read_text())
     assert 18 <= killed_at < 48
     assert "resumed at step" in (folder / "resumed.log").read_text()
-    losses = [one.loss for one in trainer.read(folder / "run" / "metrics.jsonl", 99)]
+    losses = [one.loss for one in records.read(folder / "run" / "metrics.jsonl", 99)]
     assert losses == whole["losses"]
+
+
+def test_ranks_with_other_keys_are_refused(whole):
+    assert "Rank 1 is of another run than rank 0: the keys seed are not the same." in whole["strangers"]
 
 
 def test_a_rank_that_dies_is_one_clear_line(folder):
     last = (folder / "killed.log").read_text().splitlines()[-1]
-    assert last.startswith("training: Rank ") and "died" in last and "Run the same command again" in last
+    assert (
+        last.startswith("training: Rank ")
+        and "died" in last
+        and "killed from outside" in last
+        and "Run the same command again" in last
+    )
 
 
 def test_the_report_has_its_numbers_and_its_plot(folder):
@@ -212,9 +226,9 @@ def test_ten_kills_at_random_points_leave_the_uninterrupted_curve(folder, whole,
     shutil.copy(folder / "rows.jsonl", tmp_path / "rows.jsonl")
     for _ in range(10):
         with subprocess.Popen(command(tmp_path), stderr=subprocess.DEVNULL, env=ENVIRONMENT, start_new_session=True) as process:
-            begun = len(trainer.read(tmp_path / "run" / "metrics.jsonl", 99))
+            begun = len(records.read(tmp_path / "run" / "metrics.jsonl", 99))
             wanted = begun + random_.randint(0, 6)
-            while process.poll() is None and len(trainer.read(tmp_path / "run" / "metrics.jsonl", 99)) < min(wanted, 47):
+            while process.poll() is None and len(records.read(tmp_path / "run" / "metrics.jsonl", 99)) < min(wanted, 47):
                 time.sleep(0.01)
             time.sleep(random_.uniform(0, 0.3))
             if process.poll() is None:
@@ -222,4 +236,4 @@ def test_ten_kills_at_random_points_leave_the_uninterrupted_curve(folder, whole,
         time.sleep(1.5)
     done = subprocess.run(command(tmp_path), capture_output=True, text=True, env=ENVIRONMENT, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert [one.loss for one in trainer.read(tmp_path / "run" / "metrics.jsonl", 99)] == whole["losses"]
+    assert [one.loss for one in records.read(tmp_path / "run" / "metrics.jsonl", 99)] == whole["losses"]
