@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx2
 
-from tests.server.buffer import begin, run
+from tests.server.buffer import begin, command, run
 from tests.server.editor_at_network import Served
 from tests.server.editor_at_pipes import VSCODE, Editor
 
@@ -85,7 +85,7 @@ class EchoEditors:
         """So many questions of one editor, one after the other."""
         for number in range(count):
             argument = {"uri": "file:///bench/same.py", "question": f"canary_{name} number {number}?"}
-            params = {"command": "starchat.ask", "arguments": [argument]}
+            params = command("ask", argument)
             began = time.perf_counter()
             text = self._editors[name].request("workspace/executeCommand", params, 120)["result"].get("text", "")
             self.longest = max(self.longest, time.perf_counter() - began)

@@ -102,7 +102,7 @@ def _refusal(document: OpenDocument) -> str:
     """Why nothing can be done with this document, for what waiting will not cure; empty where it can."""
     if not document.in_step:
         return "The editor's changes came out of order. Close and open the file."
-    if sum(map(len, document.lines)) > MAX_BYTES:
+    if document.size > MAX_BYTES:
         return f"The file has more than {MAX_BYTES:,} characters."
     return ""
 

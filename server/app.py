@@ -83,7 +83,7 @@ def connect(send: Callable[[bytes], None]) -> Session:
     """A server for one editor, which writes whole message bodies to `send`."""
     editor = Server(NAME, __version__, protocol_cls=Protocol, converter_factory=default_converter)
     session = Session(editor)
-    editor.protocol.send = send
+    editor.protocol.send, editor.protocol.lost = send, session.documents.lose
     editor.protocol.params_types = {method: kind for method, _, kind in ROUTES if kind is not None}
     for method, handler, _ in ROUTES:
         editor.feature(method)(partial(handler, session))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lsprotocol import types
@@ -17,6 +19,7 @@ from server.files import Source, source
 from server.jobs import Job
 from server.positions import Encoding, position_of
 from server.session import Session
+from server.verifying import shows, taken
 
 TRIES = 4
 """How often an edit is carried over once more because the user typed while it travelled."""
@@ -54,19 +57,19 @@ async def apply(session: Session, proposal: Proposal, job: Job | None = None, *,
         if result.applied:
             if not undoing:
                 _remember(session, proposal, plan, now.document.text)
-            return await _looked_at(session, plan, now, _is_confirmed(session, proposal))
+            return await _looked_at(session, proposal, plan, now)
         if job is not None and job.stopped:
             raise Cancelled("Stopped.")
         if not _moved_on(session, now):
             why = f": {result.failure_reason}" if result.failure_reason else "."
-            raise NoEdit(f"The editor did not make the change{why}", "The answer is kept.", _new_text(plan))
-    raise EditConflict("The text kept changing while the answer was to be applied.", "Ask again.", _new_text(proposal.plan))
+            raise NoEdit(f"The editor did not make the change{why}", "The answer is kept.")
+    raise EditConflict("The text kept changing while the answer was to be applied.", "Ask again.")
 
 
 def workspace_edit(session: Session, proposal: Proposal, plan: EditPlan, now: Source) -> types.WorkspaceEdit:
     """The plan in the form that this client takes."""
     client = session.client
-    ranges = [(_range(now.document.text, each.start, each.end, client.encoding), each.text) for each in plan.changes]
+    ranges = list(_ranges(plan, now.document.text, client.encoding))
     if not client.versions:
         return types.WorkspaceEdit(changes={now.uri: [types.TextEdit(*each) for each in ranges]})
     identifier = types.OptionalVersionedTextDocumentIdentifier(uri=now.uri, version=now.version)
@@ -104,22 +107,30 @@ def _moved_on(session: Session, then: Source) -> bool:
     return opened is not None and opened.version != then.version
 
 
-async def _looked_at(session: Session, plan: EditPlan, then: Source, confirmed: bool) -> str:
-    """Whether the text that the editor sends next is the one that was to be expected; typing on in it is no harm.
-
-    confirmed: whether the user was asked, and may have taken some of the changes alone.
-    """
+async def _looked_at(session: Session, proposal: Proposal, plan: EditPlan, then: Source) -> str:
+    """Whether the text that the editor sends next is the one that was to be expected; typing on in it is no harm."""
     if then.version is None:
         return "Applied."
-    after = await session.documents.next_change(then.uri, then.version, _ECHO_SECONDS)
-    if after is None:
+    version, end, before = then.version, time.monotonic() + _ECHO_SECONDS, then.document.text
+    text = None
+    while after := await session.documents.next_change(then.uri, version, end - time.monotonic()):
+        version, text = after.version, after.text
+        if shows(text, plan, before):
+            return "Applied."
+        if _is_confirmed(session, proposal) and (some := taken(plan, before, text)) is not None:
+            _amend(session, proposal, some, before)
+            return "Applied as far as you took it."
+    if text is None:
         return "Applied; the editor has not shown the new text yet."
-    text, wanted = after.text, plan.apply(then.document.text)
-    if text == wanted or all(_squeezed(each.text) in _squeezed(text) for each in plan.changes):
-        return "Applied."
-    if confirmed and text != then.document.text:
-        return "Applied as far as you took it."
     return "Applied, but the text is not what was expected: look at it, and undo if it is wrong."
+
+
+def _amend(session: Session, proposal: Proposal, some: EditPlan, text: str) -> None:
+    """Have undo take back the changes that the user took, rather than all."""
+    if session.done and session.done[-1].uri == proposal.uri:
+        session.done.pop()
+        if some.changes:
+            _remember(session, proposal, some, text)
 
 
 def _remember(session: Session, proposal: Proposal, plan: EditPlan, text: str) -> None:
@@ -132,16 +143,10 @@ def _remember(session: Session, proposal: Proposal, plan: EditPlan, text: str) -
     del session.done[:-20]
 
 
-def _range(text: str, start: int, end: int, encoding: Encoding) -> types.Range:
+def _ranges(plan: EditPlan, text: str, encoding: Encoding) -> Iterator[tuple[types.Range, str]]:
+    """Where each change is in the client's units, and its text."""
     lines = split_lines(text)
     starts = line_starts(lines)
-    edges = (types.Position(*position_of(lines, starts, offset, encoding)) for offset in (start, end))
-    return types.Range(*edges)
-
-
-def _squeezed(text: str) -> str:
-    return "".join(text.split())
-
-
-def _new_text(plan: EditPlan) -> str:
-    return "\n".join(each.text for each in plan.changes)
+    for each in plan.changes:
+        edges = (types.Position(*position_of(lines, starts, offset, encoding)) for offset in (each.start, each.end))
+        yield types.Range(*edges), each.text

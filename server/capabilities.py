@@ -47,17 +47,16 @@ class Client:
 
 def client_of(capabilities: object) -> Client:
     """The client whose `initialize` said this; whatever is missing or malformed counts as not supported."""
-    encodings = _at(capabilities, "general.positionEncodings")
     return Client(
-        encoding=choose(encodings if isinstance(encodings, Sequence) else ()),
+        encoding=choose(_listed(capabilities, "general.positionEncodings")),
         literals=_at(capabilities, "textDocument.codeAction.codeActionLiteralSupport") is not None,
         tags=_at(capabilities, "textDocument.codeAction.tagSupport") is not None,
         disabled=_at(capabilities, "textDocument.codeAction.disabledSupport") is True,
         resolve=_at(capabilities, "textDocument.codeAction.resolveSupport") is not None,
         versions=_at(capabilities, "workspace.workspaceEdit.documentChanges") is True,
         annotations=_at(capabilities, "workspace.workspaceEdit.changeAnnotationSupport") is not None,
-        creates="create" in (_at(capabilities, "workspace.workspaceEdit.resourceOperations") or ()),
-        deletes="delete" in (_at(capabilities, "workspace.workspaceEdit.resourceOperations") or ()),
+        creates="create" in _listed(capabilities, "workspace.workspaceEdit.resourceOperations"),
+        deletes="delete" in _listed(capabilities, "workspace.workspaceEdit.resourceOperations"),
         progress=_at(capabilities, "window.workDoneProgress") is True,
         configuration=_at(capabilities, "workspace.configuration") is True,
         watches_configuration=_at(capabilities, "workspace.didChangeConfiguration.dynamicRegistration") is True,
@@ -86,6 +85,11 @@ def offered(client: Client) -> dict[str, Any]:
 def commands() -> list[str]:
     """Everything that `workspace/executeCommand` takes."""
     return [PREFIX + name for name in (*(row.name for row in every_command()), *OWN_COMMANDS)]
+
+
+def _listed(value: object, path: str) -> Sequence[object]:
+    found = _at(value, path)
+    return found if isinstance(found, list) else ()
 
 
 def _at(value: object, path: str) -> Any:  # noqa: ANN401 - whatever the client sent

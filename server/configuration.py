@@ -5,7 +5,7 @@ from __future__ import annotations
 from lsprotocol import types
 
 from assistant.errors import SettingsError
-from server.options import SECTION, received
+from server.options import SECTION, received, speaks
 from server.session import Session
 
 
@@ -20,11 +20,13 @@ def follow(session: Session) -> None:
 
 def pull(session: Session) -> None:
     """Ask the client for its settings; they are taken when they come."""
-    session.in_background(_pull(session))
+    session.settling = session.in_background(_pull(session))
 
 
 def take(session: Session, raw: object) -> None:
-    """Use settings from now on; a running turn keeps those it began with."""
+    """Use settings from now on; a running turn keeps those it began with.  Those of other servers say nothing to us."""
+    if not speaks(raw):
+        return
     try:
         session.options = received(raw)
     except SettingsError as error:

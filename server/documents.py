@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lsprotocol import types
@@ -40,6 +41,11 @@ class OpenDocument:
     def text(self) -> str:
         """The whole text."""
         return "".join(self.lines)
+
+    @property
+    def size(self) -> int:
+        """Characters of the text."""
+        return sum(map(len, self.lines))
 
 
 class Documents:
@@ -86,6 +92,14 @@ class Documents:
         document.changed.set()
         document.changed = asyncio.Event()
 
+    def lose(self, params: object) -> None:
+        """A change came that could not be understood: the document that `params` names, else every one, is out of step."""
+        named = params.get("textDocument") if isinstance(params, Mapping) else None
+        uri = named.get("uri") if isinstance(named, Mapping) else None
+        known = self._open.get(uri) if isinstance(uri, str) else None
+        for document in self._open.values() if known is None else [known]:
+            document.in_step = False
+
     async def next_change(self, uri: str, after: int, seconds: float) -> OpenDocument | None:
         """The document once it is newer than version `after`; None where that takes longer, or it is closed."""
         document = self._open.get(uri)
@@ -131,5 +145,15 @@ def _replace(lines: list[str], start: tuple[int, int], end: tuple[int, int], tex
 
 def _lines(text: str) -> list[str]:
     """The lines of `text` with, after a final line end, the empty line that an editor shows there."""
-    lines = split_lines(text)
+    lines = split_lines(_whole(text))
     return lines if lines and not lines[-1].endswith(("\n", "\r")) else [*lines, ""]
+
+
+def _whole(text: str) -> str:
+    """`text` with halves of a surrogate pair that have come together as one character."""
+    if text.isascii() or not _HALVES.search(text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
+
+_HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from lsprotocol import types
@@ -15,7 +16,7 @@ from assistant.answer import Answer, Note
 from assistant.client import Delta, ModelClient, Waiting
 from assistant.commands import Effect
 from assistant.document import Document
-from assistant.errors import HostBusy, InputError
+from assistant.errors import AssistantError, HostBusy, InputError
 from assistant.instructions import instructions_for
 from assistant.languages import language_named
 from assistant.staged import staged
@@ -50,11 +51,12 @@ async def _edited(session: Session, job: Job, errand: Errand, progress: Progress
     assert answer.edit is not None and answer.region is not None  # a command that edits gives a plan or raises NoEdit
     progress.report("applying …")
     proposal = Proposal(errand.command.title, then.uri, answer.edit, answer.region, then.document.text)
-    return Outcome(job.id, "applied", await job.finished(apply(session, proposal, job)))
+    return Outcome(job.id, "applied", await job.finished(apply(session, proposal, job), partial(_late, session)))
 
 
 async def _created(session: Session, job: Job, errand: Errand, progress: Progress) -> Outcome:
     turn, picture = _turn(session, errand), ""
+    place_for(session, errand.command.title, errand.argument.uri, "new", "")  # where no file can lie, no model is asked
     if errand.command.makes == "script":
         answer, picture = await _drawn(session, job, turn, progress)
     else:
@@ -62,8 +64,18 @@ async def _created(session: Session, job: Job, errand: Errand, progress: Progres
     assert answer.code is not None and answer.path is not None  # a command that makes a file gives both or raises NoEdit
     progress.report("making the file …")
     file = place_for(session, errand.command.title, errand.argument.uri, answer.path.name, answer.code)
-    said = await job.finished(create(session, file))
+    said = await job.finished(create(session, file), partial(_late, session))
     return Outcome(job.id, "applied", said, answer.text, picture, file=file.uri)
+
+
+def _late(session: Session, task: asyncio.Task[str]) -> None:
+    """Tell the user of what the editor does after all, long after the job was stopped; undo takes it back."""
+    session.in_background(_told_late(session, task))
+
+
+async def _told_late(session: Session, task: asyncio.Task[str]) -> None:
+    with suppress(AssistantError):
+        session.tell(f"{await task} You had stopped it; undo takes it back.")
 
 
 async def _drawn(session: Session, job: Job, turn: Turn, progress: Progress) -> tuple[Answer, str]:
@@ -157,6 +169,7 @@ async def _taken(session: Session, job: Job, turn: Turn, progress: Progress) -> 
                     text += piece
                     progress.report(f"writing … {len(text):,} characters")
                 case Answer():
+                    job.reply = event.text
                     if turn.command.effect == "answer" and not shown:
                         session.in_background(answers.show(session, answers.keep(session, job.id, _said(turn, event))))
                     return event

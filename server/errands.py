@@ -62,7 +62,7 @@ def argument_of(arguments: Sequence[Any] | None) -> Argument:
             problems=tuple(_text(each) for each in raw.get("problems") or ()),
             language=_text(raw.get("language", "")),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         form = "{uri, range?, question?, problems?, language?}"
         raise Refused(failures.INVALID_PARAMS, f"The argument of a command must be {form}.") from error
 
@@ -116,5 +116,5 @@ def _position(position: types.Position) -> dict[str, int]:
 
 
 def _range(raw: Mapping[str, Any]) -> types.Range:
-    start, end = (types.Position(int(raw[edge]["line"]), int(raw[edge]["character"])) for edge in ("start", "end"))
-    return types.Range(start, end)
+    edges = ((int(raw[edge]["line"]), int(raw[edge]["character"])) for edge in ("start", "end"))
+    return types.Range(*(types.Position(*edge) for edge in sorted(edges)))

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from lsprotocol import types
 
-from assistant.document import Document, load
+from assistant.document import MAX_BYTES, Document, load
 from assistant.errors import InputError
 from assistant.languages import PLAIN, language_of, language_of_fence
 from assistant.lines import split_lines
@@ -92,6 +92,8 @@ def _document(opened: OpenDocument, path: Path | None) -> Document:
         raise InputError("The editor's changes came out of order, so the text is not known.", "Close and open the file.")
     if urlsplit(opened.uri).scheme == "file" and path is None:
         raise InputError("The document's name is not in plain form.", "Open the file by its full path.")
+    if opened.size > MAX_BYTES:
+        raise InputError(f"The document has more than {MAX_BYTES:,} characters.", "Split it, or open a part of it.")
     text = opened.text
     if not text.strip():
         raise InputError("The document is empty.", "Write something first.")

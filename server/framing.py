@@ -14,6 +14,9 @@ from dataclasses import dataclass
 MAX_BODY = 64 * 1024 * 1024
 """Bytes.  A longer body is passed over, not kept."""
 
+CHANGE = b"ocument/didChange"
+"""What every message holds that changes a text."""
+
 _LENGTH = re.compile(rb"content-length[ \t]*:[ \t]*([0-9]{1,19})[ \t]*\r?\n", re.IGNORECASE)
 _NAME = b"content-length"
 _BEGUN = re.compile(rb"content-length[ \t]*:[ \t]*[0-9]*\s*", re.IGNORECASE)
@@ -26,9 +29,10 @@ _OVERLAP = 64
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """Bytes that are no frame were passed over; `reason` is a sentence."""
+    """Bytes that are no frame were passed over; `reason` is a sentence.  `lost`: what they said may matter to a document."""
 
     reason: str
+    lost: bool = False
 
 
 class Frames:
@@ -64,7 +68,7 @@ class Frames:
         junk, length = _is_junk(bytes(self._buffer[: found.start()])), int(found[1])
         del self._buffer[: blank.end()]
         if length > self.most:
-            return Broken(f"A frame of {length:,} bytes was passed over; at most {self.most:,} are read.")
+            return Broken(f"A frame of {length:,} bytes was passed over; at most {self.most:,} are read.", lost=True)
         self._length, self._searched = length, 0
         return Broken("Bytes before a frame are no header.") if junk else b""
 
@@ -87,8 +91,9 @@ class Frames:
         nested = _LENGTH.search(self._buffer, self._searched, length)
         if nested is not None:
             self._length = None
+            lost = CHANGE in self._buffer[: nested.start()]
             del self._buffer[: nested.start()]
-            return Broken("A frame ended before its Content-Length.")
+            return Broken("A frame ended before its Content-Length.", lost)
         if len(self._buffer) < length:
             self._searched = max(0, len(self._buffer) - _OVERLAP)
             return None

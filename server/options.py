@@ -36,6 +36,11 @@ class Options:
     targets: tuple[str, ...] = ()
 
 
+def speaks(raw: object) -> bool:
+    """Whether there is anything for us in a table of settings, be it that nothing is set."""
+    return isinstance(raw, Mapping) and (SECTION in raw or any(key in _KEYS for key in _flat(raw)))
+
+
 def received(raw: object) -> Options:
     """Options from `initializationOptions`, `didChangeConfiguration` or a reply to `workspace/configuration`.
 

@@ -30,6 +30,6 @@ def _lives(process_id: int) -> bool:
         os.kill(process_id, 0)
     except ProcessLookupError:
         return False
-    except OSError:
+    except (OSError, OverflowError):  # a process of somebody else's, or no number of a process
         return True
     return True

@@ -22,6 +22,7 @@ from pygls.protocol import LanguageServerProtocol
 
 from server import failures
 from server.failures import Refused, answer_of
+from server.framing import CHANGE
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +30,17 @@ Id = int | str
 
 
 class Protocol(LanguageServerProtocol):
-    """One connection.  `send` takes whole bodies; `params_types` says what the parameters of methods of our own look like."""
+    """One connection.
+
+    send: takes whole bodies.  params_types: what the parameters of methods of our own look like.
+    lost: hears of changes of documents that could not be understood, with their parameters where there are any.
+    """
 
     def __init__(self, server: LanguageServer, converter: Any) -> None:  # noqa: ANN401 - cattrs' own
         super().__init__(server, converter)
         self.send: Callable[[bytes], None] = lambda body: None
         self.params_types: Mapping[str, Any] = {}
+        self.lost: Callable[[object], None] = lambda params: None
         self.exited = False
         self._initialized = False
         self._open: set[Id] = set()
@@ -50,6 +56,8 @@ class Protocol(LanguageServerProtocol):
             data = json.loads(body)
         except (ValueError, RecursionError):
             self.refuse(failures.PARSE_ERROR, "A message is not valid JSON.")
+            if CHANGE in body:
+                self.lost(None)
             return
         if not isinstance(data, dict) or data.get("jsonrpc") != "2.0":
             self.refuse(failures.INVALID_REQUEST, "A message must be one JSON-RPC 2.0 object.", _id(data))
@@ -117,6 +125,8 @@ class Protocol(LanguageServerProtocol):
                 self._handle_notification(method, self._params(method, data.get("params")))
             except Refused as refusal:
                 log.warning("%s: %s", method, refusal.message)
+                if method.endswith(CHANGE.decode()):
+                    self.lost(data.get("params"))
 
     def _take_reply(self, data: dict[str, Any]) -> None:
         number = cast(Id, _id(data))
@@ -125,10 +135,11 @@ class Protocol(LanguageServerProtocol):
         if future is None or future.done():
             return
         try:
-            if "error" in data:
+            if data.get("error") is not None:
                 future.set_exception(JsonRpcException(str(data["error"].get("message")), int(data["error"].get("code"))))
             else:
-                future.set_result(self._converter.structure(data, kind).result if kind else data["result"])
+                reply = {"jsonrpc": "2.0", "id": number, "result": data.get("result")}
+                future.set_result(self._converter.structure(reply, kind).result if kind else reply["result"])
         except Exception as error:
             future.set_exception(JsonRpcException(f"The client's reply cannot be understood: {type(error).__name__}."))
 

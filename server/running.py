@@ -23,16 +23,18 @@ from server.session import Session
 log = logging.getLogger(__name__)
 
 PATIENCE = 0.5
-"""Seconds after which a client that shows no progress, and may be waiting for us with everything else, gets its reply."""
+"""Seconds after which a client that gave no token gets its reply: it may be waiting for us with everything else.
+
+Whether it shows progress says nothing about that: eglot does since Emacs 29, and waits, for ten seconds at most.
+"""
 
 
 async def reply(session: Session, errand: Errand, token: int | str | None) -> dict[str, Any]:
     """Start the errand and wait for its end; cancelling this stops it, unless the editor is making the edit already."""
     job = start(session, errand, token)
     assert job.task is not None
-    patient = session.client.progress or token is not None
     try:
-        await asyncio.wait({job.task}, timeout=None if patient else PATIENCE)
+        await asyncio.wait({job.task}, timeout=PATIENCE if token is None else None)
     except asyncio.CancelledError:
         job.stop()
         if not job.finishing:
@@ -88,6 +90,7 @@ async def _run(session: Session, job: Job, errand: Errand) -> Outcome:
     progress = Progress(session, job)
     progress.begin()
     try:
+        await session.settled()
         outcome = await EFFECTS[errand.command.effect](session, job, errand, progress)
     except asyncio.CancelledError:
         outcome = Outcome(job.id, "cancelled", "Stopped.")
@@ -102,15 +105,16 @@ async def _run(session: Session, job: Job, errand: Errand) -> Outcome:
 
 
 def _tell_end(session: Session, outcome: Outcome) -> None:
-    """Tell a client that has its reply already; failures and answers have been shown."""
-    if outcome.outcome in ("applied", "cancelled"):
+    """Tell a client that has its reply already, and shows no progress; failures and answers have been shown."""
+    if outcome.outcome in ("applied", "cancelled") and not session.client.progress:  # else the progress says it as it ends
         session.tell(outcome.reason, types.MessageType.Info)
 
 
 def _failed(session: Session, job: Job, error: AssistantError) -> Outcome:
     """An error as an outcome; an answer that came with it is kept where the user can read it."""
-    kind: End = "conflict" if isinstance(error, EditConflict) else "no_edit" if isinstance(error, NoEdit) else "failed"
-    text = error.reply if isinstance(error, NoEdit) else ""
+    text = (error.reply if isinstance(error, NoEdit) else "") or job.reply
+    without_place: End = "no_edit" if isinstance(error, NoEdit) or text else "failed"
+    kind: End = "conflict" if isinstance(error, EditConflict) else without_place
     uri = answers.keep(session, job.id, text) if text.strip() else ""
     session.tell(str(error))
     return Outcome(job.id, kind, str(error), text, uri, error.code)

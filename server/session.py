@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 _numbers = count(1)
 
+_SETTLING_SECONDS = 1.0
+
 
 @dataclass(slots=True)
 class Session:
@@ -48,6 +50,7 @@ class Session:
     turns: the requests at which chats are answering, by the token that they stream to.
     prepared: the model that lies ready, and the settings that asked for it; one at a time is prepared.
     told_hosts: machines of which the user knows that text goes there.
+    settling: the question for the client's settings, until it is answered.
     complaints: sentences about its settings that can be shown only once it is ready.
     """
 
@@ -68,6 +71,7 @@ class Session:
     prepared: tuple[Settings, ModelSpec] | None = None
     preparing: asyncio.Lock = field(default_factory=asyncio.Lock)
     told_hosts: set[str] = field(default_factory=set)
+    settling: asyncio.Task[None] | None = None
     complaints: list[str] = field(default_factory=list)
     _state: dict[str, object] = field(default_factory=lambda: {"state": "off", "model": ""})
     _warmed: Options | None = None
@@ -99,12 +103,19 @@ class Session:
             self._warmed = self.options
             self.in_background(_warm(self))
 
-    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something that nobody waits for; where it fails, that is logged."""
+    async def settled(self) -> None:
+        """Wait for settings that the client has been asked for, a second at most."""
+        if self.settling is not None:
+            await asyncio.wait({self.settling}, timeout=_SETTLING_SECONDS)
+            self.settling = None
+
+    def in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do something that nobody has to wait for; where it fails, that is logged."""
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         task.add_done_callback(_log_failure)
+        return task
 
     def stop_all(self) -> list[asyncio.Task[Any]]:
         """Stop all work; returns the tasks that are ending."""
@@ -117,6 +128,7 @@ class Session:
 async def _warm(session: Session) -> None:
     from server.model import warm
 
+    await session.settled()
     with suppress(AssistantError):  # noted in the status; whoever asks for something is told why it fails
         await warm(session)
 

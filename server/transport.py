@@ -110,6 +110,8 @@ def _deliver(session: Session, item: Item) -> None:
     try:
         if isinstance(item, Broken):
             protocol.refuse(PARSE_ERROR, item.reason)
+            if item.lost:
+                protocol.lost(None)
         else:
             protocol.receive(item)
     except Exception as error:  # the last net: one bad message must not cost those behind it
@@ -130,6 +132,8 @@ async def _wind_up(session: Session) -> None:
 def _take_over() -> tuple[int, int]:
     """The two ends of the connection; what anything else prints from now on goes to standard error."""
     reading, writing = os.dup(0), os.dup(1)
+    for end in (reading, writing):
+        os.set_blocking(end, True)  # whoever started us may have left them otherwise, and our threads are there to wait
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     return reading, writing

@@ -14,9 +14,10 @@ from server.session import Session
 from server.undoing import undo
 
 Arguments = Sequence[Any] | None
+Token = int | str | None
 
 
-async def _cancel(session: Session, arguments: Arguments) -> dict[str, Any]:
+async def _cancel(session: Session, arguments: Arguments, token: Token) -> dict[str, Any]:
     """Stop the job that is named, or all."""
     first = arguments[0] if arguments else None
     wanted = first.get("job") if isinstance(first, dict) else first
@@ -26,7 +27,7 @@ async def _cancel(session: Session, arguments: Arguments) -> dict[str, Any]:
     return {"cancelled": [job.id for job in stopped]}
 
 
-async def _undo(session: Session, arguments: Arguments) -> dict[str, Any]:
+async def _undo(session: Session, arguments: Arguments, token: Token) -> dict[str, Any]:
     """Take the last edit back; one that the editor is just making is waited for."""
     finishing = [job.task for job in session.jobs.values() if job.finishing and job.task is not None]
     if finishing:
@@ -38,14 +39,14 @@ async def _undo(session: Session, arguments: Arguments) -> dict[str, Any]:
         return {"outcome": kind, "reason": str(error), "code": error.code}
 
 
-async def _retry(session: Session, arguments: Arguments) -> dict[str, Any]:
+async def _retry(session: Session, arguments: Arguments, token: Token) -> dict[str, Any]:
     """Do the last command again, on the text as it is now."""
     if session.last is None:
         raise UsageError("There is no command to try again.", "Run one first.")
-    return await running.reply(session, running.again(session, *session.last), None)
+    return await running.reply(session, running.again(session, *session.last), token)
 
 
-VERBS: dict[str, Callable[[Session, Arguments], Awaitable[dict[str, Any]]]] = {
+VERBS: dict[str, Callable[[Session, Arguments, Token], Awaitable[dict[str, Any]]]] = {
     "cancel": _cancel,
     "undo": _undo,
     "retry": _retry,

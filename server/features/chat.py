@@ -60,10 +60,11 @@ class Listing:
     search: str = ""
 
 
-def create(session: Session, params: Mapping[str, Any]) -> dict[str, Any]:
+async def create(session: Session, params: Mapping[str, Any]) -> dict[str, Any]:
     """A new chat."""
     from server.chats import begin
 
+    await session.settled()
     title = params.get("title")
     chat = begin(session, title[:200] if isinstance(title, str) else "")
     return {"chat": chat.id, "kept": chat.kept}
@@ -75,6 +76,7 @@ async def turn(session: Session, params: Message) -> dict[str, Any]:
     from server import chats
     from server.chat_context import attached
 
+    await session.settled()
     chat = await chats.find(session, params.chat)
     context = await attached(session, params.context)
     said = Said(params.text, context, when_full="leave out" if params.shorten else "refuse")

@@ -20,7 +20,7 @@ async def execute_command(session: Session, params: types.ExecuteCommandParams) 
 
     name = params.command.removeprefix(PREFIX)
     if name in verbs.VERBS:
-        return await verbs.VERBS[name](session, params.arguments)
+        return await verbs.VERBS[name](session, params.arguments, params.work_done_token)
     row = next((row for row in every_command() if PREFIX + row.name == params.command), None)
     if row is None:
         raise Refused(failures.INVALID_PARAMS, f"There is no command {params.command[:100]!r}.")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.editor_clients.real_fix import SUMS, check_fix
 from tests.hosting.scripted_host import home
-from tests.server.buffer import CLIENTS, Buffer, begin, end_hosts, run
+from tests.server.buffer import CLIENTS, Buffer, begin, command, end_hosts, run
 from tests.server.editor_at_pipes import Editor
 
 MODEL = "qwen2.5-coder-0.5b"
@@ -33,7 +33,7 @@ def test_a_fix_an_answer_and_a_completion(editor: Editor, tmp_path: Path) -> Non
     capabilities, encoding = CLIENTS["vscode"]
     begin(editor, capabilities, MODEL)
     buffer = Buffer(editor, tmp_path / "sums.py", SUMS, encoding)
-    params = {"command": "starchat.fix", "arguments": [{"uri": buffer.uri, "range": TOTAL}]}
+    params = command("fix", {"uri": buffer.uri, "range": TOTAL})
     result = editor.request("workspace/executeCommand", params, 250)["result"]
     assert result["outcome"] in ("applied", "no_edit"), result
     check_fix(result["outcome"], buffer.text)

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ CLIENTS: dict[str, tuple[dict[str, Any], Encoding]] = {
     "eglot": (EGLOT, "utf-16"),
 }
 WHERE = {"start": {"line": 3, "character": 0}, "end": {"line": 6, "character": 24}}
+_numbers = count(1)
 PROBLEM = {"range": WHERE, "message": "RecursionError in gcd", "source": "pytest"}
 
 
@@ -79,16 +81,29 @@ def code_actions(editor: Editor, uri: str, **context: Any) -> list[dict[str, Any
 
 
 def ended(editor: Editor, result: dict[str, Any]) -> dict[str, Any]:
-    """The end of a job, which a client without progress is told by a message."""
-    if result.get("running"):
-        message = editor.wait_for(lambda each: each.get("method") == "window/showMessage")
-        return {"job": result["job"], "reason": message["params"]["message"]}
-    return result
+    """The end of a job whose reply came early: the end of its progress, or a message to a client without any."""
+    if not result.get("running"):
+        return result
+    if editor.shows_progress:
+        token = f"starchat-{result['job']}"
+        end = editor.wait_for(
+            lambda each: each.get("params", {}).get("token") == token and each["params"].get("value", {}).get("kind") == "end"
+        )
+        return {"job": result["job"], "reason": end["params"]["value"]["message"]}
+    message = editor.wait_for(lambda each: each.get("method") == "window/showMessage")
+    return {"job": result["job"], "reason": message["params"]["message"]}
 
 
-def run(editor: Editor, name: str, argument: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    params = {"command": f"starchat.{name}", "arguments": [argument] if argument else [], **more}
+def run(editor: Editor, name: str, argument: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Run a command, with a token where the editor shows progress, and wait for its end."""
+    params = command(name, argument, **({} if editor.shows_progress else {"workDoneToken": None}))
     return ended(editor, editor.request("workspace/executeCommand", params)["result"])
+
+
+def command(name: str, argument: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """The parameters of a request whose reply comes at the end of the job."""
+    token = f"token-{next(_numbers)}"
+    return {"command": f"starchat.{name}", "arguments": [argument] if argument else [], "workDoneToken": token, **more}
 
 
 def engine_is_idle(home: Path) -> bool:

@@ -112,6 +112,7 @@ class Editor:
 
     def initialize(self, capabilities: dict[str, Any] | None = None, **params: Any) -> dict[str, Any]:
         params = {"processId": os.getpid(), "rootUri": None, "capabilities": capabilities or {}, **params}
+        self.shows_progress = bool(params["capabilities"].get("window", {}).get("workDoneProgress"))
         answer = self.request("initialize", params)
         self.greeted = time.perf_counter()
         self.notify("initialized", {})

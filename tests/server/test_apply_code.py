@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.server.buffer import Buffer, begin
+from tests.server.buffer import Buffer, begin, command, run
 from tests.server.editor_at_pipes import VSCODE, Editor
 
 TEXT = "import os\n\n\ndef add(a, b):\n    return a - b\n\n\ndef name():\n    return os.name\n"
@@ -37,6 +37,9 @@ def test_a_user_who_takes_some_of_the_changes_is_not_warned(editor: Editor, tmp_
     code = TEXT.replace("a - b", "a + b").replace("os.name", "os.name.title()")
     assert apply(editor, buffer, code) == {"outcome": "applied", "reason": "Applied as far as you took it."}
     assert buffer.text == TEXT.replace("a - b", "a + b")
+    editor.answers["workspace/applyEdit"] = buffer.apply
+    assert run(editor, "undo")["outcome"] == "applied"  # what was taken, and nothing else
+    assert buffer.text == TEXT
 
 
 def test_what_has_no_place_is_refused_with_a_reason(editor: Editor, tmp_path: Path) -> None:
@@ -51,7 +54,7 @@ def test_what_has_no_place_is_refused_with_a_reason(editor: Editor, tmp_path: Pa
 
 def test_the_status_tells_of_loading_and_of_work(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
     begin(editor, VSCODE, script({"reply": "Me."}, load_ms=600))
-    editor.request("workspace/executeCommand", {"command": "starchat.ask", "arguments": [{"question": "Who?"}]})
+    editor.request("workspace/executeCommand", command("ask", {"question": "Who?"}))
     told = [each["params"] for each in editor.messages("starchat/status")]
     assert any(0 < each.get("progress", 0) <= 1 for each in told if each["state"] == "loading")
     assert [each["active"] for each in (told[0], told[-1])] == [1, 0]

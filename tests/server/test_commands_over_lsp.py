@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from server.jobs import LAST_SECONDS
 from tests.server.buffer import (
     BUGGY,
     CLIENTS,
@@ -20,6 +21,7 @@ from tests.server.buffer import (
     Buffer,
     begin,
     code_actions,
+    command,
     ended,
     engine_is_idle,
     run,
@@ -92,26 +94,28 @@ def test_work_can_be_stopped(editor: Editor, script: Callable[..., str], tmp_pat
         assert time.monotonic() - began < 2.0
 
 
-def test_an_impatient_client_gets_its_reply_within_a_second(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
-    begin(editor, EGLOT, script({"reply": REPLY, "prefill_ms": 2000}))
+@pytest.mark.parametrize("capabilities", [EGLOT, EGLOT | {"window": {"workDoneProgress": True}}], ids=["Emacs 28", "Emacs 29"])
+def test_a_client_that_gives_no_token_gets_its_reply_within_a_second(
+    editor: Editor, script: Callable[..., str], tmp_path: Path, capabilities: dict[str, Any]
+) -> None:
+    """Eglot waits for it with all of Emacs, for ten seconds at most, whether it shows progress or not."""
+    begin(editor, capabilities, script({"reply": REPLY, "prefill_ms": 2000}))
     buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
     editor.wait_for(lambda each: each.get("method") == "starchat/status" and each["params"]["state"] == "ready")
     began = time.monotonic()
-    result = editor.request(
-        "workspace/executeCommand", {"command": "starchat.fix", "arguments": [{"uri": buffer.uri, "range": WHERE}]}
-    )["result"]
+    params = command("fix", {"uri": buffer.uri, "range": WHERE}, workDoneToken=None)
+    result = editor.request("workspace/executeCommand", params)["result"]
     assert time.monotonic() - began < 1.5
     assert result == {"job": result["job"], "running": True}
     assert ended(editor, result)["reason"] == "Applied."
     assert buffer.text == FIXED
+    assert len(editor.messages("window/showMessage")) == (capabilities is EGLOT)
 
 
 def test_what_was_typed_meanwhile_is_kept(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
     begin(editor, VSCODE, script({"reply": REPLY, "prefill_ms": 700}))
     buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
-    number = editor.begin(
-        "workspace/executeCommand", {"command": "starchat.fix", "arguments": [{"uri": buffer.uri, "range": WHERE}]}
-    )
+    number = editor.begin("workspace/executeCommand", command("fix", {"uri": buffer.uri, "range": WHERE}))
     editor.wait_for(lambda each: "reading" in str(each.get("params", {}).get("value", "")))
     buffer.type("import math\n" + buffer.text)
     assert editor.reply(number)["result"]["outcome"] == "applied"
@@ -121,9 +125,7 @@ def test_what_was_typed_meanwhile_is_kept(editor: Editor, script: Callable[..., 
 def test_an_edit_over_what_was_typed_is_refused_and_kept(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
     begin(editor, VSCODE, script({"reply": REPLY, "prefill_ms": 700}))
     buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
-    number = editor.begin(
-        "workspace/executeCommand", {"command": "starchat.fix", "arguments": [{"uri": buffer.uri, "range": WHERE}]}
-    )
+    number = editor.begin("workspace/executeCommand", command("fix", {"uri": buffer.uri, "range": WHERE}))
     editor.wait_for(lambda each: "reading" in str(each.get("params", {}).get("value", "")))
     buffer.type(buffer.text.replace("return a\n", "return abs(a)\n"))
     result = editor.reply(number)["result"]
@@ -149,18 +151,46 @@ def test_a_race_on_the_wire_is_carried_over(editor: Editor, script: Callable[...
 
 
 @pytest.mark.parametrize(
-    ("reply", "code"),
-    [("I would rather not.", "no_code"), ("", "no_code"), (BUGGY.split("\n\n\n")[1] + "```\n", "no_change")],
+    ("reply", "edits"),
+    [
+        ("I would rather not.", False),
+        ("", False),
+        (BUGGY.split("\n\n\n")[1] + "```\n", False),
+        (REPLY.removesuffix("```\n"), True),
+        ("def gcd(a, b):\n    # ... existing code ...\n    return gcd(b, a % b)\n```\n", False),
+        ("def gcd(a, b):\n    if b == 0:\n        return (a\n```\n", False),
+        ("func gcd(a, b int) int {\n\treturn gcd(b, a%b)\n}\n```\n", False),
+        ("Think.</think>" + REPLY, None),
+        ("<|end|>" + REPLY, None),
+        (REPLY + "\nor\n```python\ndef gcd(a, b):\n    return b\n```\n", None),
+        ("def other():\n    pass\n```\n", False),
+    ],
+    ids=[
+        "prose",
+        "nothing",
+        "same",
+        "half a fence",
+        "elision",
+        "broken",
+        "Go",
+        "thought",
+        "control word",
+        "two fences",
+        "other",
+    ],
 )
-def test_no_edit_keeps_the_answer_and_says_why(
-    editor: Editor, script: Callable[..., str], tmp_path: Path, reply: str, code: str
+def test_an_answer_becomes_the_right_edit_or_none_and_is_kept(
+    editor: Editor, script: Callable[..., str], tmp_path: Path, reply: str, edits: bool | None
 ) -> None:
     begin(editor, NEOVIM, script({"reply": reply}))
     buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-8")
     result = run(editor, "fix", {"uri": buffer.uri, "range": WHERE})
-    assert result["outcome"] == "no_edit", result
+    assert result["outcome"] in (("no_edit", "applied") if edits is None else ("applied",) if edits else ("no_edit",)), result
+    assert buffer.text == (FIXED if result["outcome"] == "applied" else BUGGY)
     assert result["reason"]
-    assert not buffer.edits
+    if result["outcome"] == "no_edit" and reply:
+        assert Path(result["answer"].removeprefix("file://")).read_text() == result["text"]
+        assert result["text"].strip()
 
 
 @pytest.mark.parametrize("answer", [{"applied": False, "failureReason": "read-only"}, ValueError("broken client"), {}, None])
@@ -190,7 +220,7 @@ def test_a_question_in_a_comment_is_answered_in_a_document(editor: Editor, scrip
     begin(editor, VSCODE, script({"match": "why recursion", "reply": "Because of **Euclid**."}, {"reply": "no"}))
     buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY.replace("    if b", "    # ai: why recursion?\n    if b"), "utf-16")
     action = next(each for each in code_actions(editor, buffer.uri) if each["kind"].startswith("source.starchat"))
-    asked = {"command": action["command"]["command"], "arguments": action["command"]["arguments"]}
+    asked = command(action["command"]["command"].removeprefix("starchat."), action["command"]["arguments"][0])
     result = editor.request("workspace/executeCommand", asked)["result"]
     assert result["text"] == "Because of **Euclid**."
     shown = editor.wait_for(lambda each: each.get("method") == "window/showDocument")
@@ -328,22 +358,53 @@ def test_opening_a_file_starts_the_host(editor: Editor, script: Callable[..., st
     assert list((tmp_path / "home" / "hosts").glob("*.json"))
 
 
-def test_a_stop_that_meets_the_edit_does_not_lose_it(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["request", "progress", "command", "twice"])
+def test_a_stop_that_meets_the_edit_does_not_lose_it(
+    editor: Editor, script: Callable[..., str], tmp_path: Path, how: str
+) -> None:
     begin(editor, VSCODE, script({"reply": REPLY}))
     buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
     calm = buffer.apply
 
     def slowly(params: dict[str, Any]) -> dict[str, Any]:
-        editor.notify("$/cancelRequest", {"id": number})
+        if how in ("request", "twice"):
+            editor.notify("$/cancelRequest", {"id": number})
+        if how in ("progress", "twice"):
+            editor.notify("window/workDoneProgress/cancel", {"token": asked["workDoneToken"]})
+        if how in ("command", "twice"):
+            editor.begin("workspace/executeCommand", {"command": "starchat.cancel"})
         time.sleep(0.3)
         return calm(params)
 
     editor.answers["workspace/applyEdit"] = slowly
+    asked = command("fix", {"uri": buffer.uri, "range": WHERE})
     number = 1 + editor.begin("starchat/ping", {})
-    editor.begin("workspace/executeCommand", {"command": "starchat.fix", "arguments": [{"uri": buffer.uri, "range": WHERE}]})
+    editor.begin("workspace/executeCommand", asked)
     result = editor.reply(number)["result"]
     assert (result["outcome"], buffer.text) == ("applied", FIXED)
     assert "too late" in result["reason"]
+    editor.answers["workspace/applyEdit"] = calm
+    assert run(editor, "undo")["outcome"] == "applied"
+    assert buffer.text == BUGGY
+
+
+def test_an_edit_that_is_made_long_after_the_stop_can_be_taken_back(
+    editor: Editor, script: Callable[..., str], tmp_path: Path
+) -> None:
+    begin(editor, VSCODE, script({"reply": REPLY}))
+    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
+    calm = buffer.apply
+
+    def far_too_slowly(params: dict[str, Any]) -> dict[str, Any]:
+        editor.notify("window/workDoneProgress/cancel", {"token": asked["workDoneToken"]})
+        time.sleep(LAST_SECONDS + 1)
+        return calm(params)
+
+    editor.answers["workspace/applyEdit"] = far_too_slowly
+    asked = command("fix", {"uri": buffer.uri, "range": WHERE})
+    assert editor.request("workspace/executeCommand", asked)["result"]["outcome"] == "cancelled"
+    editor.wait_for(lambda each: "You had stopped it" in each.get("params", {}).get("message", ""))
+    assert buffer.text == FIXED
     editor.answers["workspace/applyEdit"] = calm
     assert run(editor, "undo")["outcome"] == "applied"
     assert buffer.text == BUGGY

@@ -11,7 +11,7 @@ import pytest
 
 from server.files import inside, path_of
 from tests.scale import rounds
-from tests.server.buffer import BUGGY, REPLY, begin
+from tests.server.buffer import BUGGY, REPLY, begin, command
 from tests.server.editor_at_pipes import Editor
 
 PARTS = ["..", ".", "%2e%2e", "%2E%2e", "..%2f", "%5c..", "a.py", "link", "x", "//", "%00", "", "host", "C:", "..;", "\\..\\"]
@@ -65,7 +65,7 @@ def test_hostile_uris_over_the_wire(editor: Editor, script: Callable[..., str], 
         if chance.random() < 0.5:
             editor.open(uri, BUGGY)
         name = chance.choice(["translate", "fix"])
-        params = {"command": f"starchat.{name}", "arguments": [{"uri": uri, "language": "Go"}]}
+        params = command(name, {"uri": uri, "language": "Go"})
         ends.add(editor.request("workspace/executeCommand", params)["result"]["outcome"])
         editor.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
     for asked in editor.messages("workspace/applyEdit"):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.scale import SpinLoop, percentile, rounds
-from tests.server.buffer import BUGGY, CLIENTS, WHERE, Buffer, begin, end_hosts, engine_is_idle, run
+from tests.server.buffer import BUGGY, CLIENTS, WHERE, Buffer, begin, command, end_hosts, engine_is_idle, run
 from tests.server.editor_at_network import Served, TcpEditor
 from tests.server.editor_at_pipes import VSCODE, Editor
 
@@ -77,7 +77,7 @@ def test_fifty_editors_at_one_host_are_not_mixed(served: Served, script: Callabl
         for number in range(rounds(200)):
             before = ended[0]
             question = {"uri": uri, "question": f"canary_{name}_{number} of what?"}
-            params = {"command": "starchat.ask", "arguments": [question]}
+            params = command("ask", question)
             result = editor.request("workspace/executeCommand", params, 120).get("result", {})
             with lock:
                 ended[0] += 1
