@@ -23,9 +23,9 @@ BATCH_SECONDS = 0.02
 """Pieces of text that come within this time travel together."""
 
 
-def begin(session: Session, title: str) -> Chat:
-    """A new chat; it is kept from its first message on, unless the user wants no history."""
-    chat = Chat(title=title, kept=resolve(session.options).history)
+def begin(session: Session, title: str, kept: bool) -> Chat:
+    """A new chat; it is kept from its first message on, if `kept` says so and the user wants a history."""
+    chat = Chat(title=title, kept=kept and resolve(session.options).history)
     session.chats[chat.id] = chat
     return chat
 

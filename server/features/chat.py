@@ -61,12 +61,12 @@ class Listing:
 
 
 async def create(session: Session, params: Mapping[str, Any]) -> dict[str, Any]:
-    """A new chat."""
+    """A new chat; `kept: false` keeps it out of the history, whatever the settings say."""
     from server.chats import begin
 
     await session.settled()
     title = params.get("title")
-    chat = begin(session, title[:200] if isinstance(title, str) else "")
+    chat = begin(session, title[:200] if isinstance(title, str) else "", kept=params.get("kept") is not False)
     return {"chat": chat.id, "kept": chat.kept}
 
 

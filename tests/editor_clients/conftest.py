@@ -21,6 +21,14 @@ from rich.table import Table
 
 from assistant.settings import model_cache
 from tests.editor_clients.golden_paths import GOLDEN_PATHS, MORE
+from tests.editor_clients.vscode_window import (  # noqa: F401  fixtures of several test files
+    bench,
+    screens,
+    script,
+    vscode,
+    vscode_installed,
+    window_folder,
+)
 
 REPOSITORY = Path(__file__).parents[2]
 CLIENTS = REPOSITORY / "editor-clients"

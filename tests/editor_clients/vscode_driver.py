@@ -137,6 +137,10 @@ class Workbench:
         """Type a question into the chat and send it, as with a keyboard."""
         self.chat(f"await chat.locator('#text').fill({json.dumps(text)}); await page.keyboard.press('Enter')")
 
+    def palette(self, title: str) -> None:
+        """Run a command by its title."""
+        self.page("await verbs.palette(given.title)", title=title)
+
     def servers(self) -> list[int]:
         """The processes of the language server that this editor started."""
         found = []

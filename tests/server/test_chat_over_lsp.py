@@ -184,6 +184,15 @@ def test_without_history_nothing_is_written(editor: Editor, script: Callable[...
     assert not (tmp_path / "home" / "history").exists()
 
 
+def test_a_client_keeps_a_chat_out_of_the_history(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
+    editor.initialize(NEOVIM, initializationOptions={"starchat": {"model": script({"reply": "Hi."})}})
+    created = editor.request("starchat/chat/create", {"kept": False})["result"]
+    assert created["kept"] is False
+    editor.request("starchat/chat/turn", {"chat": created["chat"], "text": "c4n4ry"})
+    assert editor.request("starchat/chat/delete", {"chat": created["chat"]})["result"] == {"deleted": created["chat"]}
+    assert not (tmp_path / "home" / "history").exists()
+
+
 def test_a_broken_history_does_not_stop_a_chat(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
     chat = begin(editor, script({"match": "first[\\s\\S]*second", "reply": "both"}, {"reply": "Hi."}))
     (tmp_path / "home" / "history").mkdir(parents=True)

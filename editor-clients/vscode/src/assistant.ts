@@ -1,7 +1,7 @@
 // The language server as the rest of the extension sees it: started, asked, told, restarted.
 
 import * as vscode from "vscode";
-import { LanguageClient, State, type LanguageClientOptions, type Middleware } from "vscode-languageclient/node";
+import { CloseAction, ErrorAction, LanguageClient, State, type LanguageClientOptions, type Middleware } from "vscode-languageclient/node";
 import { locate } from "./locate";
 import { NOT_RUNNING } from "./sentence";
 
@@ -16,11 +16,16 @@ export interface Status {
   remote?: string;
 }
 
+/** A server that ended this often within so many milliseconds is not started again by itself. */
+const DEATHS = 5;
+const MEMORY = 180_000;
+
 /** How it stands with the server's own process. */
 export type Life = "missing" | "starting" | "running" | "stopped";
 
 export class Assistant implements vscode.Disposable {
   private client: LanguageClient | undefined;
+  private deaths: number[] = [];
   private readonly changed = new vscode.EventEmitter<void>();
   readonly onChange = this.changed.event;
   life: Life = "starting";
@@ -45,7 +50,7 @@ export class Assistant implements vscode.Disposable {
     await vscode.workspace.fs.createDirectory(this.context.globalStorageUri);
     // The working folder is ours: nothing of a workspace may be found before what the server wants to import.
     const options = { cwd: this.context.globalStorageUri.fsPath };
-    const client = new LanguageClient("starchat", "StarChat", { command: found.command, options }, this.options());
+    const client = new Client("starchat", "StarChat", { command: found.command, options }, this.options());
     this.client = client;
     client.onNotification("starchat/status", (status: Status) => this.heard(status));
     client.onDidChangeState(({ newState }) => this.follow(client, newState));
@@ -53,12 +58,12 @@ export class Assistant implements vscode.Disposable {
       await client.start();
     } catch (error) {
       this.output.error(`The server could not be started: ${String(error)}`);
-      this.now("stopped");
     }
   }
 
   /** End the server and start the one that the settings name now. */
   async restart(): Promise<void> {
+    this.deaths = [];
     await this.stop();
     await this.start();
   }
@@ -101,17 +106,40 @@ export class Assistant implements vscode.Disposable {
       outputChannel: this.output,
       initializationOptions: { starchat: vscode.workspace.getConfiguration("starchat") },
       middleware: this.middleware(this),
+      // A client that was still greeting its server cannot be started again, so each server gets a client of its own: see `revive`.
+      errorHandler: {
+        error: (_error, _message, count) => ({ action: (count ?? 0) <= 3 ? ErrorAction.Continue : ErrorAction.Shutdown }),
+        closed: () => ({ action: CloseAction.DoNotRestart, handled: true }),
+      },
+      initializationFailedHandler: () => false,
     };
   }
 
-  /** The client starts a server that has died again by itself, a few times; what the one before said holds no longer. */
+  /** What the server before said holds no longer; one that has ended by itself is started again. */
   private follow(client: LanguageClient, state: State): void {
+    if (client !== this.client) return;
+    this.status = { state: "off", model: "", active: 0, queued: 0 };
     this.now(LIVES[state]);
     if (state === State.Running) {
       client.sendRequest<Status>("starchat/status", {}).then((status) => this.heard(status), () => {});
-    } else {
-      this.status = { state: "off", model: "", active: 0, queued: 0 };
+    } else if (state !== State.Starting) {
+      void client.dispose().catch(() => {}); // it may have a process left, and no connection
+      void this.revive();
     }
+  }
+
+  /** Start the server again that has ended by itself, unless it does so all the time. */
+  private async revive(): Promise<void> {
+    const now = Date.now();
+    this.client = undefined;
+    this.deaths = [...this.deaths.filter((each) => now - each < MEMORY), now];
+    if (this.deaths.length < DEATHS) {
+      return this.start();
+    }
+    this.output.error(`The server has ended ${DEATHS} times and is not started again.`);
+    const choice = await vscode.window.showErrorMessage("StarChat: The server ends again and again.", "Start It Again", "Show Log");
+    if (choice === "Show Log") this.output.show();
+    else if (choice) await this.restart();
   }
 
   private heard(status: Status): void {
@@ -122,6 +150,13 @@ export class Assistant implements vscode.Disposable {
   private now(life: Life): void {
     this.life = life;
     this.changed.fire();
+  }
+}
+
+/** What goes wrong with a connection is written to the log; whether the user is to be told is decided in `revive`. */
+class Client extends LanguageClient {
+  override error(message: string, data?: unknown, show: boolean | "force" = true): void {
+    super.error(message, data, show === "force" ? false : show);
   }
 }
 

@@ -22,11 +22,13 @@ export class Proposal {
   text = "";
   private settle!: (taken: Hunk[]) => void;
 
+  /** For `target`, a new file where `document` is not there yet. */
   constructor(
-    readonly document: vscode.TextDocument,
+    target: vscode.Uri,
+    readonly document: vscode.TextDocument | undefined,
     edits: (TextEdit | AnnotatedTextEdit | SnippetTextEdit)[],
   ) {
-    this.uri = vscode.Uri.from({ scheme: SCHEME, path: document.uri.path, query: `${++proposals}` });
+    this.uri = vscode.Uri.from({ scheme: SCHEME, path: target.path, query: `${++proposals}` });
     this.hunks = edits
       .filter((edit) => "newText" in edit)
       .map((edit): Hunk => ({ edit, verdict: "open", first: 0, last: 0 }))
@@ -86,8 +88,8 @@ export class Proposal {
   }
 
   private write(): void {
-    const before = this.document.getText();
-    const offset = ({ line, character }: { line: number; character: number }): number => this.document.offsetAt(new vscode.Position(line, character));
+    const before = this.document?.getText() ?? "";
+    const offset = ({ line, character }: { line: number; character: number }): number => this.document?.offsetAt(new vscode.Position(line, character)) ?? 0;
     let [text, place] = ["", 0];
     for (const hunk of this.hunks) {
       if (hunk.verdict === "rejected") continue;

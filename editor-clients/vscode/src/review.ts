@@ -1,27 +1,30 @@
-// An edit that is to be confirmed is shown as a diff first; each of its changes can be taken or left.
+// What is to be confirmed is shown as a diff first: an edit, each of whose changes can be taken or left, or a new file.
 
 import * as vscode from "vscode";
-import { TextDocumentEdit, type ApplyWorkspaceEditParams, type WorkspaceMiddleware } from "vscode-languageclient/node";
+import { CreateFile, TextDocumentEdit, type ApplyWorkspaceEditParams, type WorkspaceMiddleware } from "vscode-languageclient/node";
 import { onEnd, waitForUser } from "./jobs";
 import { Proposal, SCHEME } from "./proposal";
 
 const open = new Map<string, Proposal>();
 const changed = new vscode.EventEmitter<vscode.Uri>();
 
-/** `workspace/applyEdit`: edits that need no confirmation, and those that make files, go their usual way. */
+/** `workspace/applyEdit`: what needs no confirmation goes its usual way. */
 export const handleApplyEdit: NonNullable<WorkspaceMiddleware["handleApplyEdit"]> = async (params, next) => {
-  const edit = toConfirm(params);
-  const document = edit && vscode.workspace.textDocuments.find(({ uri }) => uri.toString() === vscode.Uri.parse(edit.textDocument.uri).toString());
-  if (edit === undefined || document === undefined) {
+  const wanted = toConfirm(params);
+  const document = wanted && vscode.workspace.textDocuments.find(({ uri }) => uri.toString() === wanted.target.toString());
+  if (wanted === undefined || (document === undefined && wanted.made === undefined)) {
     return next(params, noToken);
   }
-  const taken = await decide(new Proposal(document, edit.edits));
+  const taken = await decide(new Proposal(wanted.target, document, wanted.edit.edits));
   if (taken.length === 0) {
-    return { applied: false, failureReason: "You left the text as it was." };
+    return { applied: false, failureReason: document ? LEFT : "You did not want the file." };
   }
   const edits = taken.map(({ edit: { range, newText } }) => ({ range, newText }));
-  return next({ ...params, edit: { documentChanges: [{ ...edit, edits }] } }, noToken);
+  return next({ ...params, edit: { documentChanges: [...(wanted.made ? [wanted.made] : []), { ...wanted.edit, edits }] } }, noToken);
 };
+
+/** Why nothing was changed: a choice of the user's, which needs no warning. */
+export const LEFT = "You left the text as it was.";
 
 export function registerReview(): vscode.Disposable {
   const command = (name: string, act: (proposal: Proposal) => unknown): vscode.Disposable =>
@@ -35,7 +38,7 @@ export function registerReview(): vscode.Disposable {
       provideTextDocumentContent: (uri) => open.get(uri.toString())?.text ?? "",
     }),
     vscode.window.tabGroups.onDidChangeTabs(({ closed }) => closed.forEach((tab) => proposalOf(tab)?.discard())),
-    onEnd((uri) => open.forEach((proposal) => proposal.document.uri.toString() === uri && proposal.discard())),
+    onEnd((uri) => open.forEach((proposal) => proposal.document?.uri.toString() === uri && proposal.discard())),
     command("apply", (proposal) => proposal.apply()),
     command("discard", (proposal) => proposal.discard()),
     command("accept", (proposal) => judge(proposal, "accepted")),
@@ -52,16 +55,21 @@ async function decide(proposal: Proposal): Promise<Proposal["hunks"]> {
   open.set(proposal.uri.toString(), proposal);
   waitForUser();
   await setContexts();
-  const [{ length }, name] = [proposal.hunks, proposal.document.uri.path.split("/").pop()];
-  const title = `${name}: ${length === 1 ? "one change" : `${length} changes`} proposed`;
-  await vscode.commands.executeCommand("vscode.diff", proposal.document.uri, proposal.uri, title, { preview: false });
+  const before = proposal.document?.uri ?? proposal.uri.with({ query: "nothing" });
+  await vscode.commands.executeCommand("vscode.diff", before, proposal.uri, titleOf(proposal), { preview: false });
   proposal.mark();
   const taken = await proposal.decided;
   open.delete(proposal.uri.toString());
   await setContexts();
   await vscode.window.tabGroups.close(vscode.window.tabGroups.all.flatMap(({ tabs }) => tabs).filter((tab) => isDiffOf(tab, proposal)));
-  await vscode.window.showTextDocument(proposal.document);
+  if (proposal.document) await vscode.window.showTextDocument(proposal.document);
   return taken;
+}
+
+function titleOf({ document, hunks: { length }, uri }: Proposal): string {
+  const name = uri.path.split("/").pop();
+  if (document === undefined) return `${name}: new file proposed`;
+  return `${name}: ${length === 1 ? "one change" : `${length} changes`} proposed`;
 }
 
 /** What the buttons of the diff and the palette go by. */
@@ -76,11 +84,14 @@ function judge(proposal: Proposal, verdict: "accepted" | "rejected"): void {
   changed.fire(proposal.uri);
 }
 
-/** The one edit of a document in `params`, where the server wants it confirmed. */
-function toConfirm({ edit }: ApplyWorkspaceEditParams): TextDocumentEdit | undefined {
+/** The one edit of a document in `params`, where the server wants it confirmed; `made`: of a file that is made for it. */
+function toConfirm({ edit }: ApplyWorkspaceEditParams): { target: vscode.Uri; made?: CreateFile; edit: TextDocumentEdit } | undefined {
   const asks = Object.values(edit.changeAnnotations ?? {}).some(({ needsConfirmation }) => needsConfirmation);
-  const [first, ...more] = edit.documentChanges ?? [];
-  return asks && more.length === 0 && TextDocumentEdit.is(first) ? first : undefined;
+  const changes = edit.documentChanges ?? [];
+  const [made, text] = [changes.find(CreateFile.is), changes.find(TextDocumentEdit.is)];
+  if (!asks || text === undefined || changes.length !== (made ? 2 : 1)) return undefined;
+  const target = vscode.Uri.parse(text.textDocument.uri);
+  return made ? { target, made: { kind: made.kind, uri: made.uri, ...(made.options ? { options: made.options } : {}) }, edit: text } : { target, edit: text };
 }
 
 function current(): Proposal | undefined {

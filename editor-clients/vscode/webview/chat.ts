@@ -166,7 +166,9 @@ log.addEventListener("click", (event) => {
   const figure = button?.closest<HTMLElement>("figure.code");
   if (button && figure) {
     const kind = button.dataset["act"] as "insert" | "copy" | "apply";
-    host.postMessage({ kind, code: figure.querySelector("code")?.textContent ?? "", language: figure.dataset["language"] ?? "" });
+    const code = figure.querySelector("code")?.textContent ?? "";
+    const place = [...log.children].findIndex((each) => each.contains(figure));
+    host.postMessage(kind === "apply" ? { kind, code, place } : { kind, code });
   }
 });
 byId("addSelection").addEventListener("click", () => host.postMessage({ kind: "addSelection" }));

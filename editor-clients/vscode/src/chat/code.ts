@@ -3,6 +3,7 @@
 import * as vscode from "vscode";
 import type { Assistant } from "../assistant";
 import type { Outcome } from "../jobs";
+import { LEFT } from "../review";
 import type { Reference } from "./messages";
 
 export async function copy(code: string): Promise<void> {
@@ -22,7 +23,9 @@ export async function insert(code: string): Promise<void> {
 }
 
 /** Have the server find the place of the code, in what the question was about or else in the open file; it is shown as a diff before anything changes. */
-export async function apply(assistant: Assistant, code: string, about: Reference | undefined): Promise<void> {
+export async function apply(assistant: Assistant, code: string, candidates: readonly Reference[]): Promise<void> {
+  const about = candidates.length > 1 ? await chosen(candidates) : candidates[0];
+  if (candidates.length > 1 && about === undefined) return;
   const uri = about?.uri ?? editorInUse()?.document.uri.toString();
   if (uri === undefined) {
     void vscode.window.showInformationMessage("StarChat: Open the file first that the code belongs to.");
@@ -33,11 +36,20 @@ export async function apply(assistant: Assistant, code: string, about: Reference
   const { outcome, reason } = await assistant.request<Outcome>("starchat/edit/apply", { uri, code, ...range });
   if (outcome === "applied") {
     vscode.window.setStatusBarMessage(`$(check) StarChat: ${reason}`, 4000);
-  } else if (!reason?.includes("You left the text as it was")) {
+  } else if (!reason?.includes(LEFT)) {
     void vscode.window.showWarningMessage(`StarChat: ${reason}`);
   }
 }
 
+/** Several things went with the question: the user says which of them the code is for. */
+async function chosen(candidates: readonly Reference[]): Promise<Reference | undefined> {
+  const items = candidates.map((reference) => ({ label: reference.label, reference }));
+  return (await vscode.window.showQuickPick(items, { title: "StarChat", placeHolder: "Where does this code belong?" }))?.reference;
+}
+
+/** Not a log, nor the text of a diff: these take no code. */
 function editorInUse(): vscode.TextEditor | undefined {
-  return vscode.window.activeTextEditor ?? vscode.window.visibleTextEditors.find(({ document }) => document.uri.scheme === "file");
+  const takesCode = ({ document }: vscode.TextEditor): boolean => ["file", "untitled", "vscode-notebook-cell"].includes(document.uri.scheme);
+  const active = vscode.window.activeTextEditor;
+  return active && takesCode(active) ? active : vscode.window.visibleTextEditors.find(takesCode);
 }

@@ -49,4 +49,6 @@ export type ToHost =
   | { kind: "open" | "delete"; chat: string }
   | { kind: "remove"; place: number }
   | { kind: "reveal"; reference: Reference }
-  | { kind: "insert" | "copy" | "apply"; code: string; language: string };
+  | { kind: "insert" | "copy"; code: string }
+  /** `place`: of the answer among the messages. */
+  | { kind: "apply"; code: string; place: number };

@@ -33,18 +33,18 @@ export async function say(
   }
 }
 
-/** A new chat; `kept`: whether it lies in the history, and so outlives the server. */
-export function create(assistant: Assistant): Promise<{ chat: string; kept: boolean }> {
-  return assistant.request("starchat/chat/create", {});
+/** A new chat; `kept`: whether it lies in the history, and so outlives the server.  That it does not can be asked for. */
+export function create(assistant: Assistant, wanted: { kept?: false } = {}): Promise<{ chat: string; kept: boolean }> {
+  return assistant.request("starchat/chat/create", wanted);
 }
 
 export async function list(assistant: Assistant, search: string): Promise<Summary[]> {
   return (await assistant.request<{ chats: Summary[] }>("starchat/chat/list", { limit: 50, search })).chats;
 }
 
-export async function show(assistant: Assistant, chat: string): Promise<Message[]> {
-  const { messages } = await assistant.request<{ messages: Kept[] }>("starchat/chat/show", { chat });
-  return messages.filter(({ role }) => role !== "system").map(message);
+export async function show(assistant: Assistant, chat: string): Promise<{ kept: boolean; messages: Message[] }> {
+  const { kept, messages } = await assistant.request<{ kept: boolean; messages: Kept[] }>("starchat/chat/show", { chat });
+  return { kept, messages: messages.filter(({ role }) => role !== "system").map(message) };
 }
 
 interface Kept {

@@ -101,7 +101,7 @@ export class ChatView implements vscode.WebviewViewProvider {
       case "copy":
         return copy(message.code);
       case "apply":
-        return apply(this.assistant, message.code, this.lastReference());
+        return apply(this.assistant, message.code, this.referencesOf(message.place));
       case "setUp":
       case "restart":
         return vscode.commands.executeCommand(`starchat.${message.kind}`);
@@ -146,9 +146,9 @@ export class ChatView implements vscode.WebviewViewProvider {
   }
 
   private async openChat(chat: string): Promise<void> {
-    const messages = await show(this.assistant, chat);
+    const { kept, messages } = await show(this.assistant, chat);
     this.stop();
-    this.chat = { chat, kept: true };
+    this.chat = { chat, kept };
     this.messages = messages;
     this.draw();
   }
@@ -159,9 +159,10 @@ export class ChatView implements vscode.WebviewViewProvider {
     await this.list();
   }
 
-  /** What the latest question was about, and so where its code belongs. */
-  private lastReference(): Reference | undefined {
-    return this.messages.flatMap(({ references }) => references ?? []).findLast(({ uri }) => uri !== undefined);
+  /** What the answer at `place` is about, and so where its code may belong: what went last with a question up to there. */
+  private referencesOf(place: number): Reference[] {
+    const asked = this.messages.slice(0, place).map(({ references }) => (references ?? []).filter(({ uri }) => uri !== undefined));
+    return asked.findLast(({ length }) => length > 0) ?? [];
   }
 
   private draw(): void {
