@@ -59,6 +59,6 @@ def test_its_packages_are_exact_and_name_no_registry() -> None:
 def test_every_command_of_a_menu_or_key_is_declared() -> None:
     contributes = MANIFEST["contributes"]
     declared = {each["command"] for each in contributes["commands"]}
-    keys = {command for key in contributes["keybindings"] for command in key["args"]["commands"]}
+    keys = {command for key in contributes["keybindings"] for command in key.get("args", {}).get("commands", [key["command"]])}
     menus = {entry["command"] for menu in contributes["menus"].values() for entry in menu if "command" in entry}
     assert keys | menus <= declared
