@@ -34,7 +34,12 @@ def refuse_changed_code(document: Document, after: str, reply: str = "") -> None
 
 def same_code(document: Document, after: str) -> bool:
     """Whether `after` is the document's text but for comments, docstrings and blank lines."""
-    before, now = code_tokens(document.text, document.language), code_tokens(after, document.language)
+    language = document.language
+    if language.grammar is None:
+        before, now = code_tokens(document.text, language), code_tokens(after, language)
+    else:
+        ours, theirs = _differing([parse_tree(document.text, language)], [parse_tree(after, language)])
+        before, now = ([token for node in nodes for token in _tokens(node)] for nodes in (ours, theirs))
     return [token for token, _ in before] == [token for token, _ in now]
 
 
@@ -46,6 +51,32 @@ def code_tokens(text: str, language: Language) -> list[Token]:
     if language.grammar is None:
         return list(_code_lines(split_lines(text), language))
     return list(_tokens(parse_tree(text, language)))
+
+
+def _differing(old: list[Node], new: list[Node]) -> tuple[list[Node], list[Node]]:
+    """The nodes in which two lists differ, as deep as a single pair of them goes: the rest of a large file is not looked at."""
+    while True:
+        head = _alike(old, new)
+        tail = _alike(old[head:][::-1], new[head:][::-1])
+        old, new = old[head : len(old) - tail], new[head : len(new) - tail]
+        if (
+            [node.type for node in old] != [node.type for node in new]
+            or len(old) != 1
+            or _is_whole(old[0])
+            or _is_whole(new[0])
+        ):
+            return old, new
+        old, new = old[0].children, new[0].children
+
+
+def _alike(old: Sequence[Node], new: Sequence[Node]) -> int:
+    pairs = enumerate(zip(old, new, strict=False))
+    return next((n for n, (a, b) in pairs if a.type != b.type or a.text != b.text), min(len(old), len(new)))
+
+
+def _is_whole(node: Node) -> bool:
+    """Whether a node is one token, or none."""
+    return not node.children or _is_comment(node) or _is_docstring(node) or bool(_TEXTS.search(node.type))
 
 
 def _difference(before: str, after: str, old: Token | None, new: Token | None) -> str:

@@ -38,7 +38,8 @@ def suspicions(document: Document, region: Region) -> tuple[str, ...]:
 def new_unknown_names(before: str, after: str) -> tuple[str, ...]:
     """Names that `after`, a Python file's text, uses without defining them anywhere, and that `before` did not use so."""
     try:
-        return tuple(sorted(_unknown(after) - _unknown(before)))
+        unknown = _unknown(after)
+        return tuple(sorted(unknown - _unknown(before))) if unknown else ()
     except (SyntaxError, ValueError, RecursionError):
         return ()
 

@@ -16,7 +16,8 @@ from assistant.lines import body, split_lines
 def parse_tree(text: str, language: Language) -> Node:
     """The root of `text`'s syntax tree; its rows are the lines of `assistant.lines`.  `language` must have a grammar."""
     assert language.grammar is not None
-    return _parser(*language.grammar).parse(unified(text).encode("utf-8", "surrogatepass")).root_node
+    parser = Parser(_grammar(*language.grammar))  # one for each text: threads must not share one
+    return parser.parse(unified(text).encode("utf-8", "surrogatepass")).root_node
 
 
 def unified(text: str) -> str:
@@ -25,8 +26,8 @@ def unified(text: str) -> str:
 
 
 @cache
-def _parser(module: str, function: str) -> Parser:
-    return Parser(Grammar(getattr(import_module(module), function)()))
+def _grammar(module: str, function: str) -> Grammar:
+    return Grammar(getattr(import_module(module), function)())
 
 
 def walk(node: Node, into_errors: bool = True) -> Iterator[Node]:

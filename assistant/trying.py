@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -63,7 +64,7 @@ async def until_usable(recipe: Recipe, client: ModelClient) -> AsyncGenerator[Wa
             async for item in items:
                 if isinstance(item, Exchange):
                     usage += item.usage
-                    outcome = recipe.judged(item, usage)
+                    outcome = await asyncio.to_thread(recipe.judged, item, usage)  # seconds, for a file of a megabyte
                 else:
                     yield item
         if isinstance(outcome, Answer):

@@ -9,6 +9,7 @@ what a user should know, and last the `Answer`.  Commands that edit go on in `as
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ async def take(turn: Turn, client: ModelClient) -> AsyncGenerator[Event]:
         case "answer":
             steps = _answer(turn, client)
         case "edit":
-            steps = rewrite_region(_rewrite(turn), client)
+            steps = rewrite_region(await asyncio.to_thread(_rewrite, turn), client)  # it parses the whole file
         case "file":
             steps = create_file(_creation(turn), client)
     async with aclosing(steps) as events:

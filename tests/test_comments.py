@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant.comments import refuse_changed_code
+from assistant.comments import code_tokens, refuse_changed_code, same_code
 from assistant.document import Document
 from assistant.languages import LANGUAGES, language_named
 from assistant.refusals import CodeChanged
@@ -129,3 +129,23 @@ def test_random_damage_is_never_taken_for_documentation() -> None:
             continue
         damaged = PYTHON[:place] + "q" + PYTHON[place + 1 :]
         assert damaged == PYTHON or not passes("python", PYTHON, damaged), damaged
+
+
+@pytest.mark.parametrize("before", [PYTHON, DOCUMENTED, *SAMPLES.values()])
+def test_looking_where_texts_differ_is_looking_everywhere(before: str) -> None:
+    """`same_code` passes over what is alike at both ends, and must come to what whole texts say."""
+    name = next((name for name, text in SAMPLES.items() if text == before), "Python")
+    document = Document(Path("x"), before, language=language_named(name))
+    chance = random.Random(before)
+    seen = set()
+    for _ in range(60):
+        lines = before.splitlines(keepends=True)
+        place = chance.randrange(len(lines))
+        changed = chance.choice(
+            ["", lines[place] * 2, "# c\n", "// c\n", lines[place].replace("a", "b"), f'{lines[place]}    """x"""\n']
+        )
+        after = "".join([*lines[:place], changed, *lines[place + 1 :]])
+        everywhere = [[token for token, _ in code_tokens(text, document.language)] for text in (before, after)]
+        seen.add(same_code(document, after))
+        assert same_code(document, after) == (everywhere[0] == everywhere[1]), after
+    assert seen == {True, False}
