@@ -33,7 +33,7 @@ def drafted(
     model = loaded(tiny(architecture))
     request = EngineRequest(tuple(prompt), tokens, frozenset(), sampling, tuple(prediction))
     kv = empty(model.config, WINDOW)
-    steps = list(generate(model.model, kv, request, never, FREE))
+    steps = list(generate(model.forward, kv, request, never, FREE))
     reply = tuple(token for step in steps for token in step.tokens)
     assert kv.ids == [*prompt, *reply][:-1], "the cache must hold just what was kept"
     assert {layer.length for layer in kv.cache.layers} == {len(kv.ids)}

@@ -8,11 +8,12 @@ import torch
 
 from assistant.errors import ModelError
 from assistant.hosting.torch_engine import device
-from assistant.hosting.torch_engine.int8 import Int8Linear, of_weight
+from assistant.hosting.torch_engine.int8 import Int8Linear, joined_int8, of_weight
+from assistant.hosting.torch_engine.kv import empty
 from assistant.hosting.torch_engine.probe import speed_of_cpu
 from assistant.models import cpu_speed
 from tests.hosting.torch_streaming import engine, loaded, run, spec_of
-from tests.tiny_models import tiny
+from tests.tiny_models import WINDOW, tiny
 
 ARCHITECTURES = ["gpt_bigcode", "starcoder2", "qwen2", "llama"]
 PROMPT = [40 + 17 * number % 200 for number in range(30)]
@@ -20,38 +21,43 @@ PROMPT = [40 + 17 * number % 200 for number in range(30)]
 
 @pytest.mark.parametrize("rows", [1, 2, 9, 65])
 @pytest.mark.parametrize("with_bias", [False, True])
-def test_a_product_is_near_that_of_floats(rows: int, with_bias: bool) -> None:
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_product_is_near_that_of_floats(rows: int, with_bias: bool, packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not packed:
+        monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
     generator = torch.Generator().manual_seed(rows)
     weight, x = torch.randn(96, 160, generator=generator), torch.randn(rows, 160, generator=generator)
     x[0] *= 1e4  # one token's outliers are its own affair
     bias = torch.randn(96, generator=generator) if with_bias else None
     exact = torch.nn.functional.linear(x, weight, bias)
-    error = (of_weight(weight, bias)(x[None])[0] - exact).norm(dim=1) / exact.norm(dim=1)
+    error = (joined_int8([of_weight(weight, bias)])(x) - exact).norm(dim=1) / exact.norm(dim=1)
     assert error.max() < 0.02
 
 
 def test_a_token_does_not_depend_on_its_neighbours() -> None:
     generator = torch.Generator().manual_seed(1)
-    made, x = of_weight(torch.randn(64, 128, generator=generator), None), torch.randn(33, 128, generator=generator)
+    made, x = (
+        joined_int8([of_weight(torch.randn(64, 128, generator=generator), None)]),
+        torch.randn(33, 128, generator=generator),
+    )
     together = made(x)
     assert all(torch.equal(made(x[row : row + 1])[0], together[row]) for row in range(33))
 
 
 def test_zeros_stay_zeros() -> None:
-    made = of_weight(torch.zeros(8, 16), torch.ones(8))
+    made = joined_int8([of_weight(torch.zeros(8, 16), torch.ones(8))])
     assert torch.equal(made(torch.zeros(2, 16)), torch.ones(2, 8))
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_weights_are_held_in_eight_bits_and_the_model_is_near_the_exact_one(architecture: str) -> None:
-    exact, eight = loaded(tiny(architecture)).model, loaded(tiny(architecture), "auto", "int8").model
-    ids = torch.tensor([PROMPT])
-    with torch.inference_mode():
-        wanted, found = (torch.log_softmax(model(ids).logits, -1) for model in (exact, eight))
+    exact, eight = loaded(tiny(architecture)), loaded(tiny(architecture), "auto", "int8")
+    fed = [empty(one.config, WINDOW).feed(one.forward, PROMPT, len(PROMPT)) for one in (exact, eight)]
+    wanted, found = (torch.log_softmax(logits, -1) for logits in fed)
     assert (wanted.exp() * (wanted - found)).sum(-1).mean() < 0.05
-    floats = [name for name, value in eight.named_parameters() if value.dim() == 2 and value.dtype != torch.int8]
+    floats = [name for name, value in eight.model.named_parameters() if value.dim() == 2 and value.dtype != torch.int8]
     assert all("embed" in name or "wte" in name or "wpe" in name for name in floats), floats
-    assert isinstance(eight.get_output_embeddings(), Int8Linear)
+    assert isinstance(eight.model.get_output_embeddings(), Int8Linear)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 import torch
-from transformers import PreTrainedModel
 
 from assistant.hosting.engine import EngineRequest
 from assistant.hosting.torch_engine.drafting import CopyDraft
 from assistant.hosting.torch_engine.kv import KV
+from assistant.hosting.torch_engine.network import Forward
 from assistant.hosting.torch_engine.sampling import Picker
 from assistant.wire import FinishReason
 
@@ -46,16 +46,14 @@ class Step:
     reason: FinishReason | None = None
 
 
-def generate(
-    model: PreTrainedModel, kv: KV, request: EngineRequest, cancelled: Callable[[], bool], pace: Pace
-) -> Iterator[Step]:
+def generate(forward: Forward, kv: KV, request: EngineRequest, cancelled: Callable[[], bool], pace: Pace) -> Iterator[Step]:
     """The reply, step by step; the ids are those of plain decoding, whatever is drafted.
 
     `kv` holds a proper beginning of the prompt and grows by all that is computed and kept; the last token of a reply is not
     fed.  `cancelled` is asked between any two chunks of the prompt, and before and after every step.
     """
     pick, left = Picker(request.sampling), request.max_tokens
-    logits = _prefill(model, kv, request.prompt[len(kv.ids) :], cancelled, pace.chunk)
+    logits = _prefill(forward, kv, request.prompt[len(kv.ids) :], cancelled, pace.chunk)
     draft = CopyDraft(request.prompt, request.prediction, pace.price)
     guess: tuple[int, ...] = ()
     while left > 0:
@@ -74,7 +72,7 @@ def generate(
         left -= len(reply)
         draft.extend(reply, step.accepted, step.rejected)
         guess = draft.propose(left - 1) if kv.reusable else ()
-        logits = kv.feed(model, (reply[-1], *guess), len(guess) + 1) if left > 0 and not cancelled() else None
+        logits = kv.feed(forward, (reply[-1], *guess), len(guess) + 1) if left > 0 and not cancelled() else None
     yield Step(reason="length")
 
 
@@ -84,13 +82,11 @@ def _verified(picked: Sequence[int], guess: Sequence[int]) -> Step:
     return Step(tuple(picked[: accepted + 1]), accepted, len(guess) - accepted)
 
 
-def _prefill(
-    model: PreTrainedModel, kv: KV, ids: Sequence[int], cancelled: Callable[[], bool], chunk: int
-) -> torch.Tensor | None:
+def _prefill(forward: Forward, kv: KV, ids: Sequence[int], cancelled: Callable[[], bool], chunk: int) -> torch.Tensor | None:
     """The logits after the last of `ids`, shape `[1, vocabulary]`, or None if it was cancelled before."""
     logits = None
     for start in range(0, len(ids), chunk):
         if cancelled():
             return None
-        logits = kv.feed(model, ids[start : start + chunk])
+        logits = kv.feed(forward, ids[start : start + chunk], int(start + chunk >= len(ids)))
     return logits

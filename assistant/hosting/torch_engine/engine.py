@@ -6,6 +6,7 @@ import gc
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -41,9 +42,9 @@ class TorchEngine:
         self._room = _room(loaded)
         self._info = _describe(loaded, self._room)
         form = Format(loaded.dtype, loaded.device, _kv_bytes(loaded))
-        shape = Shape(loaded.config, min(self._room, self._info.context_length), form)
+        self._shape = Shape(loaded.config, min(self._room, self._info.context_length), form)
         self._running = 0  # bytes of the caches of streams under way
-        self._prefixes = Prefixes(shape, self._room * _kv_bytes(loaded), store, may_be_kept)
+        self._prefixes = Prefixes(self._shape, self._room * _kv_bytes(loaded), store, may_be_kept)
 
     @property
     def info(self) -> EngineInfo:
@@ -69,7 +70,7 @@ class TorchEngine:
         self._running += needed
         try:
             with memory.told_as_out_of_memory(f"A request of {len(request.prompt)} tokens", self._loaded.free):
-                steps = generate(self._loaded.model, kv, request, cancelled, self._pace)
+                steps = generate(self._loaded.forward, kv, request, cancelled, self._pace)
                 yield from _pieces(steps, self.tokenizer, Usage(prompt=len(request.prompt), cached=cached))
         except OutOfMemory:
             self._prefixes.clear()
@@ -84,7 +85,8 @@ class TorchEngine:
         for part in (ids[:-1], ids[-1:]):
             self._admitted(EngineRequest(part or ids, 1, frozenset()))
         with memory.told_as_out_of_memory(f"A text of {len(ids)} tokens", self._loaded.free):
-            yield from score(self._loaded.model, ids, top, cancelled, SCORED_AT_ONCE)
+            feed = partial(self._shape.empty().feed, self._loaded.forward)
+            yield from score(feed, ids, top, cancelled, SCORED_AT_ONCE)
 
     def close(self) -> None:
         """Put the last conversation away and free the weights.  The engine is of no use afterwards."""

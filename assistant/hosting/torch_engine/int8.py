@@ -2,12 +2,13 @@
 
 Weights have one scale for each output channel, activations one for each token (vector-wise quantisation: Dettmers et al. 2022,
 without their float outliers).  The integer product is exact, so that a layer's result for a token does not depend on which
-tokens are computed beside it.  Attention in between is not exact, and rounding to integers magnifies its last bits: with a
-draft, a near tie can still fall otherwise than without.
+tokens are computed beside it.  Attention in between is exact in that sense where it is computed `alone` (see `network`).
 """
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 
 _NAME = "starchat-int8"
 _MOST = 127
+_AT_ONCE = 4096  # rows whose floats are held beside the integers, while a weight is rounded
 
 
 class Int8Linear(nn.Module):
@@ -51,8 +53,60 @@ def of_weight(weight: torch.Tensor, bias: torch.Tensor | None) -> Int8Linear:
 
 def quantised(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Each row as int8, and its scale, shape `[rows, 1]`."""
-    scale = rows.abs().amax(dim=-1, keepdim=True).float().div_(_MOST).clamp_(min=torch.finfo(torch.float32).tiny)
-    return torch.div(rows, scale).round_().to(torch.int8), scale
+    scale = _step(rows)
+    integers = torch.empty(rows.shape, dtype=torch.int8, device=rows.device)
+    for place in range(0, len(rows), _AT_ONCE):
+        part = slice(place, place + _AT_ONCE)
+        integers[part] = torch.div(rows[part], scale[part]).round_()
+    return integers, scale
+
+
+def joined_int8(parts: Sequence[Int8Linear]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Layers of the same input as one, `[rows, in]` to `[rows, out]`; packed where this processor has a quick product for that.
+
+    The layers that were packed lose their weights, so that these are held once.
+    """
+    weight = torch.cat([part.weight for part in parts]) if len(parts) > 1 else parts[0].weight.data
+    scale = torch.cat([part.scale for part in parts])
+    biases = [part.bias if part.bias is not None else part.scale.new_zeros(part.out_features) for part in parts]
+    bias = None if all(part.bias is None for part in parts) else torch.cat(biases)
+    if not _has_quick_product():
+        return _whole(weight, scale, bias)
+    for part in parts:
+        part.weight.data = part.weight.data[:0]
+    return _packed(weight, scale, bias)
+
+
+def _whole(weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None) -> Int8Linear:
+    joined = Int8Linear(weight.shape[1], weight.shape[0], bias, weight.device)
+    joined.weight.data, joined.scale.data = weight, scale
+    return joined
+
+
+def _packed(weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None) -> Callable[[torch.Tensor], torch.Tensor]:
+    """By FBGEMM, whose packed weights are read from end to end: 1.4 times as fast as `_int_mm` for one row."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # quantised tensors are on their way out; the version of torch is pinned
+        tensor = torch._make_per_channel_quantized_tensor(weight, scale.double(), torch.zeros(len(scale), dtype=torch.long), 0)
+    held = torch.ops.quantized.linear_prepack(tensor, None)
+    product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32.default
+
+    def linear(x: torch.Tensor) -> torch.Tensor:
+        step = _step(x)
+        out: torch.Tensor = product(x / step, 1.0, _MOST + 1, held)
+        return out.mul_(step) if bias is None else torch.addcmul(bias, out, step)
+
+    return linear
+
+
+def _has_quick_product() -> bool:
+    """Without VNNI instructions, FBGEMM adds pairs of products up in 16 bits, which they may not fit."""
+    return "fbgemm" in torch.backends.quantized.supported_engines and torch.cpu._is_vnni_supported()
+
+
+def _step(rows: torch.Tensor) -> torch.Tensor:
+    """What one step of the integers is worth in each row, shape `[rows, 1]`."""
+    return rows.abs().amax(dim=-1, keepdim=True).float().div_(_MOST).clamp_(min=torch.finfo(torch.float32).tiny)
 
 
 class _Embedding(nn.Embedding):
@@ -83,10 +137,13 @@ class _Quantizer(HfQuantizer):
         model.get_input_embeddings().__class__ = _Embedding
 
     def _process_model_after_weight_loading(self, model: Any, **_options: object) -> Any:  # noqa: ANN401 - a model of any kind
-        """The head comes last, since it may be tied to the embedding, which stays as it is."""
+        """The head comes last, since it may be tied to the embedding, which stays; what is left computes in float32."""
         head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
         model.set_output_embeddings(of_weight(head.weight.data, head.bias))
         embedding.weight = nn.Parameter(embedding.weight.data.bfloat16(), requires_grad=False)
+        for parameter in model.parameters():
+            if parameter.is_floating_point() and parameter is not embedding.weight:
+                parameter.data = parameter.data.float()
         return model
 
     def param_needs_quantization(self, model: PreTrainedModel, param_name: str, **_options: object) -> bool:

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import Cache, DynamicCache, PreTrainedConfig, PreTrainedModel
+from transformers import Cache, DynamicCache, PreTrainedConfig
 from transformers.cache_utils import DynamicLayer
+
+if TYPE_CHECKING:
+    from assistant.hosting.torch_engine.network import Forward
 
 SMALLEST = 256
 
@@ -97,18 +100,16 @@ class KV:
     reusable: bool = True
     era: str = ""
 
-    def feed(self, model: PreTrainedModel, ids: Sequence[int], rows: int = 1) -> torch.Tensor:
+    def feed(self, forward: Forward, ids: Sequence[int], rows: int = 1) -> torch.Tensor:
         """Compute `ids` as the next tokens; the logits after the last `rows` of them, shape `[rows, vocabulary]`.
 
         If this raises, the cache is of no further use.
         """
         reusable, self.reusable = self.reusable, False
         with torch.inference_mode():
-            tokens = torch.tensor([list(ids)], device=model.device)
-            output = model(input_ids=tokens, past_key_values=self.cache, use_cache=True, logits_to_keep=rows)
+            logits = forward(torch.tensor(list(ids), device=forward.device), self.cache, rows)
         self.ids.extend(ids)
         self.reusable = reusable
-        logits: torch.Tensor = output.logits[0, -rows:]
         return logits
 
     def crop(self, length: int) -> None:

@@ -17,6 +17,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, Pre
 from assistant.errors import AssistantError, ModelError
 from assistant.hosting.torch_engine import device as devices
 from assistant.hosting.torch_engine import memory, quantization
+from assistant.hosting.torch_engine.layouts import forward_of
+from assistant.hosting.torch_engine.network import Forward
 from assistant.hosting.torch_engine.tokenizer import FolderTokenizer
 from assistant.models.safety import check_folder
 from assistant.models.spec import ModelSpec
@@ -28,6 +30,7 @@ Report = Callable[[float], None]
 class Loaded:
     """A model ready to run.
 
+    forward: what computes; where weights are packed, `model` itself no longer can.
     config: of the text model, where a model has several.
     end_ids: every id that the folder's configuration calls an end.
     free: bytes that were free on the device after loading.
@@ -35,6 +38,7 @@ class Loaded:
 
     spec: ModelSpec
     model: PreTrainedModel
+    forward: Forward
     tokenizer: FolderTokenizer
     config: PreTrainedConfig
     device: torch.device
@@ -57,18 +61,19 @@ def load(spec: ModelSpec, report: Report) -> Loaded:
         tokenizer = FolderTokenizer(spec.path)
         config = AutoConfig.from_pretrained(spec.path, local_files_only=True, trust_remote_code=False)
         model = _weights(spec, device, dtype)
+        forward = forward_of(model)
         end_ids = _end_ids(spec.path, config)
     memory.give_back()
     report(1.0)
     text_config = config.get_text_config(decoder=True)
-    return Loaded(spec, model, tokenizer, text_config, device, dtype, end_ids, memory.free_bytes(device), threads)
+    return Loaded(spec, model, forward, tokenizer, text_config, device, dtype, end_ids, memory.free_bytes(device), threads)
 
 
 def _weights(spec: ModelSpec, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
     factory: Any = AutoModelForCausalLM
     model, info = factory.from_pretrained(
         spec.path,
-        dtype=dtype,
+        dtype="auto" if spec.quantization == "int8" else dtype,  # rounded from what the file holds
         device_map={"": device},
         quantization_config=quantization.config_of(spec.quantization, dtype),
         attn_implementation="sdpa",

@@ -5,30 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from transformers import PreTrainedModel
 
 from assistant.hosting.engine import TokenScore
+
+Feed = Callable[[Sequence[int], int], torch.Tensor]
+"""`KV.feed` of an empty cache."""
 
 SCORED_AT_ONCE = 64
 """Tokens of one pass: the logits of all of them are held, of a large vocabulary 600 kB for each."""
 
 
 def score(
-    model: PreTrainedModel, ids: Sequence[int], top: int, cancelled: Callable[[], bool], chunk: int
+    feed: Feed, ids: Sequence[int], top: int, cancelled: Callable[[], bool], chunk: int
 ) -> Iterator[tuple[TokenScore, ...]]:
     """The score of each of `ids` but the first, given those before it; `chunk` of them at a time.
 
     Softmax is taken in float32 over the whole vocabulary.  Ends early once `cancelled` answers True.
     """
-    past = None
     for start in range(0, len(ids) - 1, chunk):
         if cancelled():
             return
         part = ids[start : min(start + chunk, len(ids) - 1)]
         with torch.inference_mode():
-            output = model(input_ids=torch.tensor([list(part)], device=model.device), past_key_values=past, use_cache=True)
-            logs = torch.log_softmax(output.logits[0].float(), dim=-1)
-        past = output.past_key_values
+            logs = torch.log_softmax(feed(part, len(part)).float(), dim=-1)
         yield tuple(_rows(logs, ids[start + 1 : start + 1 + len(part)], top))
 
 

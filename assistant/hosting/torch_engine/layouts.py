@@ -1,0 +1,152 @@
+"""Where GPTBigCode, Starcoder2, Qwen2 and Llama keep what a `Network` is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.functional import layer_norm, linear, rms_norm
+from transformers import (
+    GPTBigCodeForCausalLM,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    Qwen2ForCausalLM,
+    Starcoder2ForCausalLM,
+)
+
+from assistant.hosting.torch_engine.attention import Heads
+from assistant.hosting.torch_engine.int8 import Int8Linear, joined_int8
+from assistant.hosting.torch_engine.network import Angles, Block, Forward, Map, Network, Transformers
+
+# Angles that depend on the length of the text are left to transformers.
+_STEADY_ANGLES = {"default", "linear", "llama3", "yarn"}
+
+
+def forward_of(model: PreTrainedModel) -> Forward:
+    """The forward pass of our own where the architecture is known, else that of transformers.
+
+    Weights that are read by one product are laid side by side; the model's own modules then hold views of them, but for those
+    in 8 bits, which are packed and gone from the model: its own `forward` works no longer.
+    """
+    with torch.no_grad():
+        network = _LAYOUTS.get(type(model), lambda _: None)(model)
+    return network or Transformers(model)
+
+
+def _gpt_bigcode(model: Any) -> Network | None:  # noqa: ANN401 - transformers' attributes are found out at run time
+    body, config = model.transformer, model.config
+    if not config.multi_query or config.add_cross_attention:
+        return None
+    first = body.h[0].attn
+    blocks = tuple(
+        Block(
+            _norm(block.ln_1),
+            _joined([block.attn.c_attn]),
+            _joined([block.attn.c_proj]),
+            _norm(block.ln_2),
+            _plain_mlp(block.mlp),
+            None,
+        )
+        for block in body.h
+    )
+    heads = Heads(first.num_heads, 1, first.head_dim, first.scaling)
+    norm, head = _norm(body.ln_f), _joined([model.lm_head])
+    alone = isinstance(model.lm_head, Int8Linear)
+    return Network(_with_positions(body), None, blocks, norm, head, heads, model.device, alone)
+
+
+def _rotary(model: Any) -> Network | None:  # noqa: ANN401 - transformers' attributes are found out at run time
+    body, config = model.model, model.config
+    if body.rotary_emb.rope_type not in _STEADY_ANGLES:
+        return None
+    first = body.layers[0].self_attn
+    heads = Heads(config.num_attention_heads, config.num_key_value_heads, first.head_dim, first.scaling)
+    blocks = tuple(_rotary_block(layer, _window(layer.self_attn, config)) for layer in body.layers)
+    norm, head = _norm(body.norm), _joined([model.lm_head])
+    alone = isinstance(model.lm_head, Int8Linear)
+    angles = partial(_angles, body.rotary_emb)
+    return Network(lambda ids, _: body.embed_tokens(ids), angles, blocks, norm, head, heads, model.device, alone)
+
+
+def _with_positions(body: Any) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:  # noqa: ANN401 - as above
+    return lambda ids, positions: body.wte(ids) + body.wpe(positions)
+
+
+def _rotary_block(layer: Any, window: int | None) -> Block:  # noqa: ANN401 - transformers' attributes are found out at run time
+    attention = layer.self_attn
+    return Block(
+        _norm(layer.input_layernorm),
+        _joined([attention.q_proj, attention.k_proj, attention.v_proj]),
+        _joined([attention.o_proj]),
+        _norm(layer.post_attention_layernorm),
+        _gated_mlp(layer.mlp) if hasattr(layer.mlp, "gate_proj") else _plain_mlp(layer.mlp),
+        window,
+    )
+
+
+def _window(attention: Any, config: Any) -> int | None:  # noqa: ANN401 - transformers' attributes are found out at run time
+    if hasattr(attention, "sliding_window"):  # Qwen2 has it in some layers
+        own: int | None = attention.sliding_window
+        return own
+    every: int | None = getattr(config, "sliding_window", None)
+    return every
+
+
+def _angles(rotary: Any, x: torch.Tensor, positions: torch.Tensor) -> Angles:  # noqa: ANN401 - any rotary embedding
+    cosines, sines = (part[0][:, None] for part in rotary(x, positions[None]))
+    half = sines.shape[-1] // 2
+    return cosines, torch.cat((-sines[..., :half], sines[..., half:]), -1)
+
+
+def _gated_mlp(mlp: Any) -> Map:  # noqa: ANN401 - transformers' attributes are found out at run time
+    gate_up, down, act = _joined([mlp.gate_proj, mlp.up_proj]), _joined([mlp.down_proj]), mlp.act_fn
+
+    def gated(x: torch.Tensor) -> torch.Tensor:
+        gate, up = gate_up(x).chunk(2, -1)
+        return down(act(gate) * up)
+
+    return gated
+
+
+def _plain_mlp(mlp: Any) -> Map:  # noqa: ANN401 - transformers' attributes are found out at run time
+    up, down, act = _joined([mlp.c_fc]), _joined([mlp.c_proj]), mlp.act
+    return lambda x: down(act(up(x)))
+
+
+def _norm(module: Any) -> Map:  # noqa: ANN401 - transformers' attributes are found out at run time
+    if isinstance(module, nn.LayerNorm):
+        return partial(
+            layer_norm, normalized_shape=module.normalized_shape, weight=module.weight, bias=module.bias, eps=module.eps
+        )
+    if module.weight.dtype == torch.float32:
+        return partial(rms_norm, normalized_shape=module.weight.shape, weight=module.weight, eps=module.variance_epsilon)
+    return module  # type: ignore[no-any-return]  # its way of rounding in lower precision is its own
+
+
+def _joined(parts: Sequence[nn.Module]) -> Map:
+    """Linear layers of the same input as one, their outputs side by side."""
+    eighths = [part for part in parts if isinstance(part, Int8Linear)]
+    if len(eighths) == len(parts):
+        return joined_int8(eighths)
+    floats = [part for part in parts if type(part) is nn.Linear]
+    if len(floats) < len(parts) or len({part.bias is None for part in floats}) > 1:
+        return parts[0] if len(parts) == 1 else lambda x: torch.cat([part(x) for part in parts], -1)
+    if len(parts) == 1:
+        return partial(linear, weight=floats[0].weight, bias=floats[0].bias)
+    weight = torch.cat([part.weight for part in floats])
+    views = torch.split(weight, [part.out_features for part in floats])
+    for part, view in zip(floats, views, strict=True):
+        part.weight.data = view
+    bias = None if floats[0].bias is None else torch.cat([part.bias for part in floats])
+    return partial(linear, weight=weight, bias=bias)
+
+
+_LAYOUTS: dict[type, Callable[[Any], Network | None]] = {
+    GPTBigCodeForCausalLM: _gpt_bigcode,
+    Starcoder2ForCausalLM: _rotary,
+    Qwen2ForCausalLM: _rotary,
+    LlamaForCausalLM: _rotary,
+}

@@ -1,0 +1,171 @@
+"""The forward pass of our own against that of transformers, in every shape that it takes, and what is left to transformers."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from assistant.hosting.torch_engine.kv import empty
+from assistant.hosting.torch_engine.layouts import forward_of
+from assistant.hosting.torch_engine.network import Forward, Network, Transformers
+from tests.hosting.torch_streaming import engine, loaded, run
+from tests.tiny_models import tiny
+
+ARCHITECTURES = ["gpt_bigcode", "starcoder2", "qwen2", "llama"]
+WINDOW = 640
+IDS = [5 + (7 * number * number + 3 * number) % 90 for number in range(600)]
+
+_ENDS: dict[str, Any] = {"vocab_size": 97, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": None}
+_SIZES: dict[str, Any] = {
+    **_ENDS,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": WINDOW,
+}
+_BIGCODE: dict[str, Any] = {**_ENDS, "n_positions": WINDOW, "n_embd": 64, "n_layer": 3, "n_head": 4}
+_LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 10000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 128,
+}
+
+SHAPES = {
+    "StarChat": transformers.GPTBigCodeConfig(**_BIGCODE),
+    "GPTBigCode, unscaled": transformers.GPTBigCodeConfig(**_BIGCODE, scale_attn_weights=False),
+    "Starcoder2": transformers.Starcoder2Config(**_SIZES, sliding_window=40),
+    "Starcoder2 without biases, all seen": transformers.Starcoder2Config(**_SIZES, sliding_window=None, use_bias=False),
+    "Qwen2": transformers.Qwen2Config(**_SIZES),
+    "Qwen2, last layers slide, tied": transformers.Qwen2Config(
+        **_SIZES, use_sliding_window=True, sliding_window=30, max_window_layers=1, tie_word_embeddings=True
+    ),
+    "Llama": transformers.LlamaConfig(**_SIZES),
+    "Llama 3, wide heads, biases": transformers.LlamaConfig(
+        **_SIZES, head_dim=32, attention_bias=True, mlp_bias=True, rope_parameters=_LLAMA3
+    ),
+    "Llama, one head of keys": transformers.LlamaConfig(**{**_SIZES, "num_key_value_heads": 1}),
+    "Llama, no shared heads": transformers.LlamaConfig(**{**_SIZES, "num_key_value_heads": 4}),
+}
+LEFT_TO_TRANSFORMERS = {
+    "GPTBigCode, many heads of keys": transformers.GPTBigCodeConfig(**_BIGCODE, multi_query=False),
+    "Llama, angles by length": transformers.LlamaConfig(
+        **_SIZES, rope_parameters={"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
+    ),
+    "GPT-2": transformers.GPT2Config(**_ENDS, n_positions=WINDOW, n_embd=64, n_layer=2, n_head=4),
+}
+
+
+def model_of(config: transformers.PreTrainedConfig) -> Any:
+    config.initializer_range = 0.2
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                torch.nn.init.normal_(parameter, std=0.2)
+    return model
+
+
+def pieces(forward: Forward, config: transformers.PreTrainedConfig, sizes: Sequence[int]) -> torch.Tensor:
+    """Logits of every row, with the tokens fed in pieces of the given sizes."""
+    kv, rows, place = empty(config, WINDOW), [], 0
+    for size in sizes:
+        rows.append(kv.feed(forward, IDS[place : place + size], size))
+        place += size
+    return torch.cat(rows)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_logits_are_those_of_transformers(name: str) -> None:
+    model = model_of(SHAPES[name])
+    with torch.inference_mode():
+        wanted = model(input_ids=torch.tensor([IDS[:320]])).logits[0]
+    forward = forward_of(model)
+    assert isinstance(forward, Network)
+    for sizes in ([320], [64] * 5, [250, 9, 1, 1, 17, 1, 41], [1] * 60 + [260]):
+        assert (pieces(forward, model.config, sizes) - wanted).abs().max() < 2e-3 * wanted.abs().max(), sizes
+    with torch.inference_mode():
+        again = model(input_ids=torch.tensor([IDS[:320]])).logits[0]
+    assert torch.allclose(again, wanted, atol=1e-4), "the model's own modules no longer compute what they did"
+
+
+@pytest.mark.parametrize("name", [*SHAPES, *LEFT_TO_TRANSFORMERS])
+def test_greedy_tokens_are_those_of_generate(name: str) -> None:
+    model = model_of((SHAPES | LEFT_TO_TRANSFORMERS)[name])
+    prompt = torch.tensor([IDS[:50]])
+    config = transformers.GenerationConfig(do_sample=False, max_new_tokens=60, pad_token_id=0, eos_token_id=-1)
+    wanted = model.generate(prompt, attention_mask=torch.ones_like(prompt), generation_config=config)[0, 50:].tolist()
+    forward, kv, found = forward_of(model), empty(model.config, WINDOW), []
+    fed = IDS[:50]
+    while len(found) < 60:
+        found.append(int(kv.feed(forward, fed).argmax()))
+        fed = found[-1:]
+    assert found == wanted
+    assert len(set(found)) > 3, "a model that repeats itself proves nothing"
+
+
+@pytest.mark.parametrize("name", LEFT_TO_TRANSFORMERS)
+def test_what_is_not_known_is_left_to_transformers(name: str) -> None:
+    assert isinstance(forward_of(model_of(LEFT_TO_TRANSFORMERS[name])), Transformers)
+
+
+@pytest.mark.parametrize("name", ["StarChat", "Qwen2", "GPT-2"])
+def test_only_the_rows_asked_for_come_back(name: str) -> None:
+    model = model_of((SHAPES | LEFT_TO_TRANSFORMERS)[name])
+    forward = forward_of(model)
+    whole = pieces(forward, model.config, [40])
+    for rows in (0, 1, 7, 40):
+        kv = empty(model.config, WINDOW)
+        found = kv.feed(forward, IDS[:40], rows)
+        assert found.shape == (rows, 97)
+        assert torch.allclose(found, whole[40 - rows :], atol=1e-4)
+        assert torch.allclose(kv.feed(forward, IDS[40:41]), pieces(forward, model.config, [40, 1])[-1:], atol=1e-4)
+
+
+def test_joined_weights_are_held_once() -> None:
+    model = model_of(SHAPES["Qwen2"])
+    forward_of(model)
+    layer = model.model.layers[0]
+    attention, mlp = layer.self_attn, layer.mlp
+    for group in ((attention.q_proj, attention.k_proj, attention.v_proj), (mlp.gate_proj, mlp.up_proj)):
+        for one, following in itertools.pairwise(group):
+            assert following.weight.data_ptr() == one.weight.data_ptr() + one.weight.nbytes
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("quick", [True, False])
+def test_rows_in_eight_bits_are_those_of_single_steps_to_the_last_bit(
+    architecture: str, quick: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drafts of all lengths, past the sliding window and past the place where the cache grows."""
+    if not quick:
+        monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
+    one = loaded.__wrapped__(tiny(architecture), "auto", "int8")
+    assert isinstance(one.forward, Network)
+    sizes = (9, 17, 33, 65, 2, 5, 9, 65, 33)
+    kv, alone = empty(one.config, 512), empty(one.config, 512)
+    for cache in (kv, alone):
+        cache.feed(one.forward, IDS[:100])
+    place = 100
+    for size in sizes:
+        together = kv.feed(one.forward, IDS[place : place + size], size)
+        singly = torch.cat([alone.feed(one.forward, [token]) for token in IDS[place : place + size]])
+        assert torch.equal(together, singly), (place, size)
+        place += size
+
+
+def test_every_architecture_of_ours_is_known(tmp_path: Path) -> None:
+    for architecture in ARCHITECTURES:
+        for quantization in ("none", "int8"):
+            assert isinstance(loaded(tiny(architecture), "float32", quantization).forward, Network)
+    reply = run(engine(tiny("llama")), IDS[:20], 5)
+    assert len(reply.ids) == 5
