@@ -88,25 +88,25 @@ def pieces(forward: Forward, config: transformers.PreTrainedConfig, sizes: Seque
 def test_logits_are_those_of_transformers(name: str) -> None:
     model = model_of(SHAPES[name])
     with torch.inference_mode():
-        wanted = model(input_ids=torch.tensor([IDS[:320]])).logits[0]
+        wanted = model(input_ids=torch.tensor([IDS[:200]])).logits[0]
     forward = forward_of(model)
     assert isinstance(forward, Network)
-    for sizes in ([320], [64] * 5, [250, 9, 1, 1, 17, 1, 41], [1] * 60 + [260]):
+    for sizes in ([200], [64, 64, 72], [130, 9, 1, 1, 17, 1, 41], [1] * 20 + [180]):
         assert (pieces(forward, model.config, sizes) - wanted).abs().max() < 2e-3 * wanted.abs().max(), sizes
     with torch.inference_mode():
-        again = model(input_ids=torch.tensor([IDS[:320]])).logits[0]
+        again = model(input_ids=torch.tensor([IDS[:200]])).logits[0]
     assert torch.allclose(again, wanted, atol=1e-4), "the model's own modules no longer compute what they did"
 
 
-@pytest.mark.parametrize("name", [*SHAPES, *LEFT_TO_TRANSFORMERS])
+@pytest.mark.parametrize("name", ["StarChat", "Starcoder2", "Qwen2, last layers slide, tied", "Llama", *LEFT_TO_TRANSFORMERS])
 def test_greedy_tokens_are_those_of_generate(name: str) -> None:
     model = model_of((SHAPES | LEFT_TO_TRANSFORMERS)[name])
     prompt = torch.tensor([IDS[:50]])
-    config = transformers.GenerationConfig(do_sample=False, max_new_tokens=60, pad_token_id=0, eos_token_id=-1)
+    config = transformers.GenerationConfig(do_sample=False, max_new_tokens=30, pad_token_id=0, eos_token_id=-1)
     wanted = model.generate(prompt, attention_mask=torch.ones_like(prompt), generation_config=config)[0, 50:].tolist()
     forward, kv, found = forward_of(model), empty(model.config, WINDOW), []
     fed = IDS[:50]
-    while len(found) < 60:
+    while len(found) < 30:
         found.append(int(kv.feed(forward, fed).argmax()))
         fed = found[-1:]
     assert found == wanted
@@ -151,7 +151,7 @@ def test_rows_in_eight_bits_are_those_of_single_steps_to_the_last_bit(
         monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
     one = loaded.__wrapped__(tiny(architecture), "auto", "int8")
     assert isinstance(one.forward, Network)
-    sizes = (9, 17, 33, 65, 2, 5, 9, 65, 33)
+    sizes = (9, 17, 33, 65, 9, 2, 33)
     kv, alone = empty(one.config, 512), empty(one.config, 512)
     for cache in (kv, alone):
         cache.feed(one.forward, IDS[:100])

@@ -1,9 +1,10 @@
 """The engine for Hugging Face model folders: transformers on a GPU or the CPU, in bf16, fp32, 8 or 4 bits.
 
 `open` is all that the host calls.  The parts, in the order of a request's way: `engine` (admission, streaming), `prefixes`
-(what was computed before), `kv` and `kv_files` (caches), `decode` (prefill, and the loop of steps), `drafting`, `sampling`.  In
-the order of loading: `device`, `probe`, `quantization`, `int8`, `memory`, `loading`, `tokenizer`.  Nothing here knows of
-conversations, templates or HTTP.
+(what was computed before), `kv` and `kv_files` (caches), `decode` (prefill, and the loop of steps), `network` and `attention`
+(one forward pass), `drafting`, `sampling`.  In the order of loading: `device`, `probe`, `quantization`, `int8`, `memory`,
+`loading`, `layouts` (from a model of transformers to a `Network`), `tokenizer`.  Nothing here knows of conversations, templates
+or HTTP.
 """
 
 from __future__ import annotations

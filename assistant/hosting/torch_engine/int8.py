@@ -53,7 +53,7 @@ def of_weight(weight: torch.Tensor, bias: torch.Tensor | None) -> Int8Linear:
 
 def quantised(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Each row as int8, and its scale, shape `[rows, 1]`."""
-    scale = _step(rows)
+    scale = _largest(rows).float() / _MOST
     integers = torch.empty(rows.shape, dtype=torch.int8, device=rows.device)
     for place in range(0, len(rows), _AT_ONCE):
         part = slice(place, place + _AT_ONCE)
@@ -92,9 +92,9 @@ def _packed(weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None
     product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32.default
 
     def linear(x: torch.Tensor) -> torch.Tensor:
-        step = _step(x)
-        out: torch.Tensor = product(x / step, 1.0, _MOST + 1, held)
-        return out.mul_(step) if bias is None else torch.addcmul(bias, out, step)
+        largest = _largest(x)
+        out: torch.Tensor = product(x / largest, 1 / _MOST, _MOST + 1, held)
+        return out.mul_(largest) if bias is None else torch.addcmul(bias, out, largest)
 
     return linear
 
@@ -104,9 +104,9 @@ def _has_quick_product() -> bool:
     return "fbgemm" in torch.backends.quantized.supported_engines and torch.cpu._is_vnni_supported()
 
 
-def _step(rows: torch.Tensor) -> torch.Tensor:
-    """What one step of the integers is worth in each row, shape `[rows, 1]`."""
-    return rows.abs().amax(dim=-1, keepdim=True).float().div_(_MOST).clamp_(min=torch.finfo(torch.float32).tiny)
+def _largest(rows: torch.Tensor) -> torch.Tensor:
+    """The largest absolute value of each row, shape `[rows, 1]`; never 0, since it is divided by."""
+    return rows.abs().amax(dim=-1, keepdim=True).clamp_(min=1e-30)
 
 
 class _Embedding(nn.Embedding):

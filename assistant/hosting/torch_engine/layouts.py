@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import layer_norm, linear, rms_norm
+from torch.nn.functional import layer_norm, linear
 from transformers import (
     GPTBigCodeForCausalLM,
     LlamaForCausalLM,
@@ -106,7 +106,7 @@ def _gated_mlp(mlp: Any) -> Map:  # noqa: ANN401 - transformers' attributes are 
 
     def gated(x: torch.Tensor) -> torch.Tensor:
         gate, up = gate_up(x).chunk(2, -1)
-        return down(act(gate) * up)
+        return down(act(gate).mul_(up))
 
     return gated
 
@@ -122,8 +122,20 @@ def _norm(module: Any) -> Map:  # noqa: ANN401 - transformers' attributes are fo
             layer_norm, normalized_shape=module.normalized_shape, weight=module.weight, bias=module.bias, eps=module.eps
         )
     if module.weight.dtype == torch.float32:
-        return partial(rms_norm, normalized_shape=module.weight.shape, weight=module.weight, eps=module.variance_epsilon)
+        return _root_mean_square(module.weight, module.variance_epsilon)
     return module  # type: ignore[no-any-return]  # its way of rounding in lower precision is its own
+
+
+def _root_mean_square(weight: torch.Tensor, epsilon: float) -> Map:
+    """`x / sqrt(mean(x²) + epsilon) · weight` by way of the length of `x`, which is half as many calls as torch's own."""
+    size = len(weight)
+    scaled, least = weight * size**0.5, weight.new_tensor((size * epsilon) ** 0.5)
+
+    def norm(x: torch.Tensor) -> torch.Tensor:
+        length: torch.Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        return (x * scaled).div_(torch.hypot(length, least))
+
+    return norm
 
 
 def _joined(parts: Sequence[nn.Module]) -> Map:
