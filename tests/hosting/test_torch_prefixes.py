@@ -96,6 +96,20 @@ def test_a_conversation_is_written_when_the_engine_rests(own_home: Path, monkeyp
     opened.close()
 
 
+def test_a_chat_is_written_although_others_follow_at_once(own_home: Path) -> None:
+    opened = stored("qwen2", own_home)
+    run(opened, PROMPT, 10, keep=True)
+    run(opened, [*range(100, 140)], 5, keep=True)
+    run(opened, [*range(60, 90)], 5)  # a completion, which is not to be kept
+    opened._prefixes.put_away()
+    assert len(list((own_home / "prefixes").glob("*.json"))) == 2
+    assert run(stored("qwen2", own_home), NEXT, 5).finish.usage.cached == len(PROMPT)
+    run(opened, [*PROMPT, 60, 61], 5)
+    run(opened, [*range(60, 95)], 5)
+    opened._prefixes.put_away()
+    assert len(list((own_home / "prefixes").glob("*.json"))) == 2, "what was written is not written again"
+
+
 def test_what_was_erased_before_it_was_written_stays_erased(own_home: Path) -> None:
     opened = stored("qwen2", own_home)
     run(opened, PROMPT, 10, keep=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -129,10 +130,10 @@ def _norm(module: Any) -> Map:  # noqa: ANN401 - transformers' attributes are fo
 def _root_mean_square(weight: torch.Tensor, epsilon: float) -> Map:
     """`x / sqrt(mean(x²) + epsilon) · weight` by way of the length of `x`, which is half as many calls as torch's own."""
     size = len(weight)
-    scaled, least = weight * size**0.5, weight.new_tensor((size * epsilon) ** 0.5)
+    scaled, least = weight * math.sqrt(size), weight.new_tensor(math.sqrt(size * epsilon))
 
     def norm(x: torch.Tensor) -> torch.Tensor:
-        length: torch.Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         return (x * scaled).div_(torch.hypot(length, least))
 
     return norm

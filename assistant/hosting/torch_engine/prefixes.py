@@ -58,7 +58,7 @@ class Prefixes:
         self._store = store
         self._allowed = allowed
         self._alone = threading.RLock()
-        self._unwritten: tuple[KV, str] | None = None
+        self._unwritten: list[tuple[KV, str]] = []
         self._rest: threading.Timer | None = None
         self.kept: list[tuple[KV, str]] = []
 
@@ -76,8 +76,9 @@ class Prefixes:
             return
         with self._alone:
             self.kept.append((kv, request.owner))
+            if request.keep and self._store:
+                self._unwritten.append((kv, request.owner))
             self.make_room(0)
-            self._unwritten = (kv, request.owner) if request.keep and self._store else None
         if self._unwritten:
             self._rest = threading.Timer(REST_SECONDS, self.put_away)
             self._rest.daemon = True
@@ -87,24 +88,25 @@ class Prefixes:
         """Forget the conversations used longest ago until so many bytes more fit."""
         with self._alone:
             while self.kept and (len(self.kept) > MOST or self.bytes + bytes_ > self._budget):
-                self.kept.pop(0)
+                gone = self.kept.pop(0)
+                self._unwritten = [pair for pair in self._unwritten if pair[0] is not gone[0]]
 
     def put_away(self) -> None:
-        """Write the last conversation down, where it is to be kept."""
+        """Write down the conversations that are to be kept, as far as they are not written yet."""
         self._cancel_rest()
         with self._alone:
-            unwritten, self._unwritten = self._unwritten, None
-            if unwritten is None or self._store is None or not self._allowed():
+            unwritten, self._unwritten = self._unwritten, []
+            if self._store is None or not self._allowed():
                 return
-            kv, owner = unwritten
-            if self._store.keep(list(kv.ids), owner, partial(kv_files.save, kv), kv.era):
-                log.info("prefix kept tokens=%d", len(kv.ids))
+            for kv, owner in unwritten:
+                if self._store.keep(list(kv.ids), owner, partial(kv_files.save, kv), kv.era):
+                    log.info("prefix kept tokens=%d", len(kv.ids))
 
     def clear(self) -> None:
         """Forget all that is in memory."""
         with self._alone:
             self.kept.clear()
-            self._unwritten = None
+            self._unwritten.clear()
 
     @property
     def bytes(self) -> int:
@@ -126,8 +128,7 @@ class Prefixes:
         self.kept.remove(best)
         kv = best[0]
         if len(kv.ids) - length <= _SHORT_TAIL:
-            if self._unwritten and self._unwritten[0] is kv:
-                self._unwritten = None
+            self._unwritten = [pair for pair in self._unwritten if pair[0] is not kv]
             kv.crop(length)
             return kv
         self.kept.append(best)
