@@ -17,7 +17,8 @@ _FOREIGN = frozenset(("site-packages", "dist-packages", "node_modules", ".venv",
 
 def file_of(report: Report, folder: Path) -> Path | None:
     """The file that the report is about: in `folder`, no library, and no file of tests where another is named or imported."""
-    own = [path for place in report.places if (path := own_file(place, folder)) is not None]
+    files = dict.fromkeys(place.file for place in report.places)  # a compiler may name one of them ten thousand times
+    own = [path for file in files if (path := own_file(Place(file, 1), folder))]
     code = [path for path in own if not is_tests(path)]
     if code:
         return code[0]
@@ -27,7 +28,7 @@ def file_of(report: Report, folder: Path) -> Path | None:
 def lines_of(report: Report, document: Document) -> tuple[int, int] | None:
     """The definition in `document` that the report names a line of, or whose name failed; None where it says neither."""
     assert document.path is not None
-    here = [place for place in report.places if _same(place, document.path)]
+    here = _places_in(report, document.path)
     last = document.text.count("\n") + 1
     for place in here:
         if 1 <= place.line <= last:
@@ -42,7 +43,7 @@ def lines_of(report: Report, document: Document) -> tuple[int, int] | None:
 def sentences_for(report: Report, document: Document) -> tuple[str, ...]:
     """What the model is told: what went wrong, and which lines of the document were running."""
     assert document.path is not None
-    running = [str(place.line) for place in report.places if not place.message and _same(place, document.path)]
+    running = [str(place.line) for place in _places_in(report, document.path) if not place.message]
     where = (f"it was raised in line {running[0]}",) if running else ()
     return (*report.sentences, *where)
 
@@ -52,7 +53,7 @@ def own_file(place: Place, folder: Path) -> Path | None:
     try:
         path = (folder / place.file).resolve()
         inside = path.is_relative_to(folder.resolve()) and path.is_file()
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):
         return None
     foreign = inside and _FOREIGN.intersection(path.relative_to(folder.resolve()).parts)
     if not inside or foreign or reason_to_leave_out(path):
@@ -65,10 +66,15 @@ def is_tests(path: Path) -> bool:
     return re.match(r"test_|conftest\.|.*(?:_test|\.test|\.spec|_spec|Tests?)\.\w+$", path.name) is not None
 
 
-def _same(place: Place, path: Path) -> bool:
+def _places_in(report: Report, path: Path) -> list[Place]:
+    same = {file: _same(file, path) for file in {place.file for place in report.places}}
+    return [place for place in report.places if same[place.file]]
+
+
+def _same(file: str, path: Path) -> bool:
     try:
-        return Path(place.file).resolve() == path.resolve()
-    except (OSError, ValueError):
+        return Path(file).resolve() == path.resolve()
+    except (OSError, ValueError, RuntimeError):  # a name that no file can have; a loop of links
         return False
 
 

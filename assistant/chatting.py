@@ -129,7 +129,10 @@ def asked(said: Said) -> Entry:
         raise UsageError(f"`{row.name}` needs something to look at.", "Attach a file or a diff.")
     section = "user with files" if files and row.has("user with files") else "user"
     values = {"question": text, "files": files, "region": files, "context": "", "problems": "", "diff": files}
+    values |= {"file": ", ".join(_valid(each.name) for each in said.attachments), "language": ""}
     content = row.prompt(section, **values).strip()
+    if text.strip() and not row.takes("question"):
+        content = f"{content}\n\n{text.strip()}"
     names = tuple(_valid(each.name) for each in said.attachments)
     typed = text if row.name == "ask" else f"/{row.name} {text}".strip()
     return Entry("user", content, "" if typed == content else typed or f"({', '.join(names)})", names)

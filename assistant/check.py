@@ -79,6 +79,8 @@ async def fix_checked(turn: Turn, plan: Plan, client: ModelClient) -> AsyncGener
     try:
         yield Note("Running the check on the project as it is …")
         bench = await asyncio.to_thread(_bench, turn, turn.document, plan, folder)
+        if bench and bench.copy.unreadable:
+            yield Note(_missing(bench.copy.unreadable))
         before = await bench.verdict(turn.document.text) if bench else None
         steps = _unchecked(turn, client) if bench is None or before is None else _search(turn, plan, client, bench, before)
         async with aclosing(steps) as events:
@@ -86,6 +88,11 @@ async def fix_checked(turn: Turn, plan: Plan, client: ModelClient) -> AsyncGener
                 yield event
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _missing(unreadable: tuple[str, ...]) -> str:
+    more = f" and {len(unreadable) - 3:,} more" if len(unreadable) > 3 else ""
+    return f"The check runs without what cannot be read: {', '.join(unreadable[:3])}{more}."
 
 
 def _new_folder() -> Path:

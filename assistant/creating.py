@@ -15,7 +15,7 @@ from assistant import elision
 from assistant.answer import Answer, Note
 from assistant.client import ChatRequest, Delta, ModelClient, Waiting
 from assistant.commands import Command
-from assistant.context import attachments_text, fence_for, shown_region
+from assistant.context import attachments_text, fence_for, shown_path, shown_region
 from assistant.conventions import conventions
 from assistant.conversation import Conversation, start
 from assistant.document import Document
@@ -92,6 +92,7 @@ def conversation_of(task: Creation, attempt: Try) -> Conversation:
         "region": region,
         "files": attachments_text(task.attachments, task.piped),
         "language": task.language.name,
+        "file": shown_path(task.document.path) if task.document else "",
         "framework": conventions(task.language).framework,
         "question": task.question,
         "problems": reported(task.problems),

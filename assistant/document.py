@@ -97,20 +97,21 @@ def write(document: Document, text: str) -> None:
         raise _storage_error(document.path, error) from error
 
 
-def create(path: Path, text: str) -> None:
-    """Write `text` in UTF-8 to a new file at `path`: whole or not at all, and never over anything.
+def create(path: Path, content: str | bytes) -> None:
+    """Write bytes, or text in UTF-8, to a new file at `path`: whole or not at all, and never over anything.
 
     Raises:
-        EditConflict: something lies there; the error keeps `text`.
+        EditConflict: something lies there; the error keeps a text.
         StorageError: the disk is full, or the folder is missing or not writable.
     """
     temporary = path.with_name(f".starchat-{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("xb") as file:
-            file.write(text.encode("utf-8", "replace"))
+            file.write(content.encode("utf-8", "replace") if isinstance(content, str) else content)
         _put(temporary, path)
     except FileExistsError as error:
-        raise EditConflict(f"{path} is there already; nothing was written.", "Choose another name with -o.", text) from error
+        kept = content if isinstance(content, str) else ""
+        raise EditConflict(f"{path} is there already; nothing was written.", "Choose another name with -o.", kept) from error
     except OSError as error:
         raise _storage_error(path, error) from error
     finally:
@@ -137,6 +138,21 @@ def check_writable(document: Document) -> None:
     """
     if document.path is not None and document.path.exists():
         _refuse_read_only(document.path)
+
+
+def check_creatable(path: Path) -> None:
+    """Refuse early what `create` would refuse at the end, before a model is asked for the content.
+
+    Raises:
+        InputError: something lies there, or there is no such folder.
+        StorageError: the folder is not writable.
+    """
+    if os.path.lexists(path):
+        raise InputError(f"{path} is there already.", "Choose another name with -o; no file is ever written over.")
+    if not path.parent.is_dir():
+        raise InputError(f"There is no folder {path.parent}.", "Make it first, or choose another name with -o.")
+    if not os.access(path.parent, os.W_OK):
+        raise StorageError(f"The folder {path.parent} is not writable.", "Change its permissions, or choose another with -o.")
 
 
 def _replace(target: Path, data: bytes, document: Document) -> None:

@@ -7,8 +7,9 @@
     ---
     Simplify the code. Keep its behaviour and its public names.
 
-The text below the front matter is the instruction; `$question` in it stands for words that are given when the command is run.
-For `effect: file`, `language` says what the new file is written in.  Nothing is ever read from a workspace.
+The text below the front matter is the instruction.  In it `$question` stands for words that are given when the command is run,
+`$file` for the name of the file that it is about, `$language` for its language or that of a new file; any other dollar sign is
+one.  For `effect: file`, `language` says what the new file is written in.  Nothing is ever read from a workspace.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ RESERVED = frozenset(
 
 MOST_BYTES = 20_000
 
+_KEYS = ("title", "effect", "languages", "language")
+_VALUES = "question|file|language"
+
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
@@ -63,7 +67,7 @@ def own_commands() -> tuple[tuple[Command, ...], tuple[Unusable, ...]]:
     """The user's own commands by name, and the files that hold none; a file is read again when it has changed."""
     rows, unusable = [], []
     try:
-        paths = sorted(folder().glob("*.md"))
+        paths = sorted(path for path in folder().glob("*.md") if not path.name.startswith(".") and path.stem != "README")
     except OSError:
         paths = []
     for path in paths:
@@ -107,13 +111,16 @@ def _read(path: Path, changed: int) -> Command:
         raise _error(path, "is no name for a command", "Use small letters, digits and hyphens.")
     if name in RESERVED or name in {row.name for row in COMMANDS}:
         raise _error(path, f"is not used: `{name}` is a command of the assistant's own", "Give the file another name.")
-    effect = head.get("effect", "")
+    effect = head.get("effect", "").lower()
     if effect not in EFFECTS:
-        raise _error(path, f"names the effect {effect!r}", f"Write effect: {', '.join(EFFECTS[:-1])} or {EFFECTS[-1]}.")
-    instruction = re.sub(r"\$(?!question\b|\{question\})", "$$", text)
+        what = f"names the effect {effect!r}" if effect else "names no effect"
+        raise _error(path, what, f"Write effect: {', '.join(EFFECTS[:-1])} or {EFFECTS[-1]}.")
+    if head.get("language") and effect != "file":
+        raise _error(path, "has a `language`, which belongs to effect: file", "Write languages: for those that it is for.")
+    instruction = re.sub(rf"\$(?!(?:{_VALUES})\b|\{{(?:{_VALUES})\}})", "$$", text)
     return Command(
         name,
-        head.get("title", name),
+        head.get("title") or name,
         EFFECTS[EFFECTS.index(effect)],
         source=_source(effect, instruction),
         languages=tuple(_language(path, each).name for each in _list(head.get("languages", ""))),
@@ -148,15 +155,19 @@ def _parts(path: Path) -> tuple[dict[str, str], str]:
 
 def _head(path: Path, text: str) -> dict[str, str]:
     head: dict[str, str] = {}
+    key = ""
     for line in text.splitlines():
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        key, colon, value = line.partition(":")
-        if not colon or key.strip() not in ("title", "effect", "languages", "language"):
-            raise _error(
-                path, f"has a line that is not understood: {line.strip()[:60]!r}", "Known: title, effect, languages, language."
-            )
-        head[key.strip()] = value.strip().strip("\"'")
+        if line.lstrip().startswith("- ") and key == "languages":  # a list in lines of its own
+            head[key] = f"{head[key]},{line.lstrip()[2:]}"
+            continue
+        key, colon, value = (part.strip() for part in line.partition(":"))
+        if not colon or key not in _KEYS:
+            raise _error(path, f"has a line that is not understood: {line.strip()[:60]!r}", f"Known: {', '.join(_KEYS)}.")
+        if key in head:
+            raise _error(path, f"has two lines `{key}:`", "Keep one of them.")
+        head[key] = "".join(each for each in value.strip("\"'") if each.isprintable())
     return head
 
 

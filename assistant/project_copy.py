@@ -5,10 +5,11 @@ What the ignore rules leave out (`assistant.ignore`) is left out here, too.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,9 @@ LINKED = frozenset({".venv", "venv", "node_modules", ".tox", ".nox", "site-packa
 LEFT_OUT = frozenset({".git", ".hg", ".svn", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis"})
 
 
+_UNREADABLE = frozenset({errno.EACCES, errno.EPERM, errno.ENOENT, errno.EIO, errno.ELOOP, errno.ENAMETOOLONG})
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
     """A project's top folder, and the folder in it where a check starts."""
@@ -48,10 +52,15 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A copy of a project.  linked: folders that were not copied and may be read where they are."""
+    """A copy of a project.
+
+    linked: folders that were not copied and may be read where they are.
+    unreadable: files and folders that could not be read and are missing in the copy, relative to the project's top.
+    """
 
     root: Path
     linked: tuple[Path, ...]
+    unreadable: tuple[str, ...] = ()
 
 
 def project_of(file: Path, start: Path) -> Project:
@@ -73,48 +82,64 @@ def project_of(file: Path, start: Path) -> Project:
 
 
 def copy_project(project: Project, target: Path) -> Copy:
-    """Copy the project to `target`, which must not exist yet.
+    """Copy the project to `target`, which must not exist yet; what cannot be read is left out.
 
     Raises:
         InputError: it has more than `MOST_FILES` files or `MOST_BYTES` bytes.
-        StorageError: it cannot be read, or the disk is full.
+        StorageError: none of it can be read, or the disk is full.
     """
     files = size = 0
     linked: list[Path] = []
+    unreadable: list[str] = []
     try:
         target.mkdir(parents=True)
-        for entry, place in _entries(project.root, target):
+        for entry, place in _entries(project.root, target, unreadable):
             if entry.name in LINKED and entry.is_dir():
                 linked.append(Path(entry.path).resolve())
                 place.symlink_to(linked[-1])
             elif entry.is_dir(follow_symlinks=False):
                 place.mkdir()
             else:
-                files, size = files + 1, size + entry.stat(follow_symlinks=False).st_size
-                if files > MOST_FILES or size > MOST_BYTES:
-                    raise _too_large(project.root)
-                shutil.copy2(entry.path, place, follow_symlinks=False)
+                with _read_or_noted(entry.path, project.root, unreadable):
+                    files, size = files + 1, size + entry.stat(follow_symlinks=False).st_size
+                    if files > MOST_FILES or size > MOST_BYTES:
+                        raise _too_large(project.root)
+                    shutil.copy2(entry.path, place, follow_symlinks=False)
     except OSError as error:
         raise StorageError(
             f"{project.root} cannot be copied: {error.strerror}.", "Free some space, or check the files."
         ) from error
-    return Copy(target, tuple(linked))
+    return Copy(target, tuple(linked), tuple(unreadable))
 
 
-def _entries(folder: Path, target: Path) -> Iterator[tuple[os.DirEntry[str], Path]]:
+@contextmanager
+def _read_or_noted(path: str, root: Path, unreadable: list[str]) -> Iterator[None]:
+    """Go on where one file or folder cannot be read, or is gone by now."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _UNREADABLE or Path(path) == root:
+            raise
+        if error.errno != errno.ENOENT:
+            unreadable.append(str(Path(path).relative_to(root)))
+
+
+def _entries(folder: Path, target: Path, unreadable: list[str]) -> Iterator[tuple[os.DirEntry[str], Path]]:
     """Everything that is to be copied or linked, folders before what they hold, and where it goes."""
     pending = [(str(folder), target)]
     while pending:
         source, place = pending.pop()
-        with os.scandir(source) as entries:
-            for entry in entries:
-                if entry.name in LEFT_OUT or not _is_plain(entry) or _opens_too_much(entry, folder):
-                    continue
-                if entry.name not in LINKED and reason_to_leave_out(Path(entry.path), folder):
-                    continue
-                yield entry, place / entry.name
-                if entry.is_dir(follow_symlinks=False) and entry.name not in LINKED:
-                    pending.append((entry.path, place / entry.name))
+        listed: list[os.DirEntry[str]] = []
+        with _read_or_noted(source, folder, unreadable), os.scandir(source) as entries:
+            listed = list(entries)
+        for entry in listed:
+            if entry.name in LEFT_OUT or not _is_plain(entry) or _opens_too_much(entry, folder):
+                continue
+            if entry.name not in LINKED and reason_to_leave_out(Path(entry.path), folder):
+                continue
+            yield entry, place / entry.name
+            if entry.is_dir(follow_symlinks=False) and entry.name not in LINKED:
+                pending.append((entry.path, place / entry.name))
 
 
 def _opens_too_much(entry: os.DirEntry[str], root: Path) -> bool:

@@ -64,7 +64,7 @@ _NODE = re.compile(
     r"\s+at (?:.*\()?(?:file://)?(?P<file>[^():\s][^():\n]*|[A-Za-z]:[^():\n]*):(?P<line>\d{1,7}):\d{1,7}\)?\s*$"
 )
 _ERROR = re.compile(
-    r"\s*(?:-->\s*)?(?P<file>[\w./\\+@ -]*?[\w+-]\.[A-Za-z]\w{0,4})"
+    r"\s*+(?:-->\s*+)?(?P<file>[\w./\\+@ -]{0,400}?[\w+-]\.[A-Za-z]\w{0,4})"
     r"(?::(?P<line>\d{1,7})(?::\d{1,7})?(?::|$|\s)|\((?P<row>\d{1,7})(?:,\d{1,7})?\):)\s*(?P<message>.*)$"
 )
 _RAISED = re.compile(r"(?:Uncaught )?(?:\w+[.:]+)*[A-Z]\w*(?:Error|Exception)\b.*$|error(?:\[\w+\])?: .+$")

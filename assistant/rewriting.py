@@ -15,7 +15,7 @@ from assistant.answer import Answer, Note
 from assistant.client import ChatRequest, Delta, ModelClient, Waiting
 from assistant.commands import Command
 from assistant.comments import refuse_changed_code, same_code
-from assistant.context import Shown, check_room, fence_for, shown_region, surroundings
+from assistant.context import Shown, check_room, fence_for, shown_path, shown_region, surroundings
 from assistant.conventions import conventions
 from assistant.conversation import Conversation, start
 from assistant.document import Document
@@ -84,6 +84,7 @@ def conversation_of(task: Rewrite, attempt: Try) -> Conversation:
         "context": surrounding(task).text,
         "region": shown_region(task.document, task.region),
         "language": task.document.language.name,
+        "file": shown_path(task.document.path),
         "docstring": conventions(task.document.language).documentation,
         "question": task.question,
         "problems": reported(task.problems),

@@ -19,7 +19,7 @@ from assistant.answer import Answer, Note
 from assistant.client import ChatRequest, Delta, ModelClient, Waiting
 from assistant.commands import Command
 from assistant.commit_message import compose
-from assistant.context import attachments_text, fenced, shown_region
+from assistant.context import attachments_text, fenced, shown_path, shown_region
 from assistant.conversation import Conversation, start
 from assistant.creating import Creation, create_file
 from assistant.creating import conversation_of as conversation_of_new_file
@@ -106,13 +106,20 @@ def shown(turn: Turn) -> Conversation:
 def _question(turn: Turn, attempt: Try = _FIRST) -> Conversation:
     """A command that answers, put to the model; one that is about a region is shown it, with what stands around it."""
     files = attachments_text(turn.attachments, turn.piped)
-    values = {"question": turn.question, "files": files, "diff": fenced(turn.piped), "problems": reported(turn.problems)}
+    language, file = (turn.document.language.name, shown_path(turn.document.path)) if turn.document else ("", "")
+    values = {
+        "language": language,
+        "file": file,
+        "question": turn.question,
+        "files": files,
+        "diff": fenced(turn.piped),
+        "problems": reported(turn.problems),
+    }
     if turn.command.takes("region"):
         document, region = _subject(turn)
         values |= {
             "context": shown_surroundings(document, region).text,
             "region": shown_region(document, region),
-            "language": document.language.name,
         }
     with_files = files and attempt.section == "user" and turn.command.has("user with files")
     section = "user with files" if with_files else attempt.section

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from assistant import project_copy
-from assistant.errors import InputError
+from assistant.errors import InputError, StorageError
 from assistant.project_copy import Project, copy_project, project_of
 
 
@@ -51,6 +54,36 @@ def test_the_copy_holds_what_is_the_projects_own(project: Path, tmp_path: Path) 
     assert set(copy.linked) == {project / "node_modules", project / ".venv"}
     assert (copy.root / "link").readlink() == Path("src/a.py")
     assert os.access(copy.root / "run.sh", os.X_OK)
+
+
+@pytest.fixture
+def as_somebody() -> Iterator[Path]:
+    """A folder of the user of this process, who is not the superuser meanwhile: to that one nothing is forbidden."""
+    before = os.geteuid()
+    folder = Path(tempfile.mkdtemp(prefix="copy-"))
+    if before == 0:
+        os.chown(folder, 65534, -1)
+        os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        os.seteuid(before)
+        shutil.rmtree(folder)
+
+
+def test_what_cannot_be_read_is_left_out_and_named(as_somebody: Path) -> None:
+    root = as_somebody / "project"
+    (root / "closed").mkdir(parents=True)
+    for name in ("a.py", "shut.db", "closed/b.py"):
+        (root / name).write_text(name)
+    (root / "shut.db").chmod(0)
+    (root / "closed").chmod(0)
+    copy = copy_project(Project(root, root), as_somebody / "copy")
+    assert sorted(copy.unreadable) == ["closed", "shut.db"]
+    assert (copy.root / "a.py").read_text() == "a.py" and not (copy.root / "shut.db").exists()
+    root.chmod(0)
+    with pytest.raises(StorageError, match="cannot be copied"):
+        copy_project(Project(root, root), as_somebody / "other")
 
 
 def test_a_project_that_is_too_large_says_so(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -183,3 +184,10 @@ def test_any_text_gives_a_report_within_its_budget(lines: list[str]) -> None:
 def test_what_is_no_report_says_nothing() -> None:
     for text in ("", "all is well\n", "10 passed in 0.1s\n"):
         assert read_report(text) == Report()
+
+
+@pytest.mark.parametrize("text", [" " * 300_000, "a " * 150_000, "___ " * 75_000, "a:" * 150_000, " at " + "(" * 300_000])
+def test_no_text_takes_long_to_read(text: str) -> None:
+    begun = time.process_time()
+    assert read_report(text) == Report()
+    assert time.process_time() - begun < 5  # a hundredth of a second; without a bound it took minutes

@@ -58,7 +58,7 @@ def attach(room: Room, name: str) -> None:
         InputError: it cannot be used.
     """
     path, lines = file_and_lines(name)
-    path = path.expanduser()
+    path = _expanded(path)
     found: tuple[Attachment, ...]
     if lines:
         document = load(path)
@@ -81,7 +81,10 @@ def completions(line: str, text: str) -> list[str]:
         rows = (f"/{row.name}" for row in every_command() if row.effect == "answer")
         return sorted({f"{name} " for name in (*(verb.name for verb in VERBS), *rows) if name.startswith(text)})
     if line.startswith(("/file ", "/save ")):
-        typed = Path(text).expanduser()
+        try:
+            typed = _expanded(Path(text))
+        except InputError:
+            return []
         folder = typed if text.endswith("/") or not text else typed.parent
         found = sorted(folder.glob("*")) if folder.is_dir() else []
         names = [f"{text[: len(text) - len(typed.name)] if not text.endswith('/') else text}{path.name}" for path in found]
@@ -129,9 +132,21 @@ def _file(room: Room, argument: str) -> None:
 def _names(argument: str) -> list[str]:
     """The files that are named: one whose name holds spaces, or several, with quotes around such names."""
     try:
-        return [argument] if Path(argument).expanduser().exists() else shlex.split(argument)
-    except ValueError:  # a quote that is not closed
+        return [argument] if argument and _expanded(Path(argument)).exists() else shlex.split(argument)
+    except (ValueError, OSError):  # a quote that is not closed; a name that no file can have
         return [argument]
+
+
+def _expanded(path: Path) -> Path:
+    """`path` with the home that its `~` stands for.
+
+    Raises:
+        InputError: there is no such user.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{path} begins with the home of nobody.", "Check the name after the ~.") from error
 
 
 def _diff(room: Room, argument: str) -> None:
@@ -185,7 +200,7 @@ def _save(room: Room, argument: str) -> None:
     summary = Summary(room.chat.id, room.chat.title, entries[0].created or _now(), _now(), len(entries))
     row = exporting.training_row(summary, entries)
     parts = [f"{row}\n"] if row and argument.endswith(".jsonl") else list(exporting.markdown(summary, entries))
-    write_new(Path(argument).expanduser(), iter(parts))
+    write_new(_expanded(Path(argument)), iter(parts))
     print(f"Wrote {printable(argument)}.")
 
 

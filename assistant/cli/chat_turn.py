@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import json
 import signal
 import sys
 import traceback
@@ -16,7 +15,8 @@ from assistant.answer import Note
 from assistant.chatting import Chat, Replied, Said, turn
 from assistant.cli.asking import CUT
 from assistant.cli.chat_room import Room
-from assistant.cli.session import connected, describe
+from assistant.cli.output import as_json
+from assistant.cli.session import connected, show_waiting
 from assistant.cli.terminal import Printer, Progress, answer_printer, confirm, printable, unechoed
 from assistant.client import Delta, Waiting
 from assistant.errors import AssistantError, Cancelled, ChatFull
@@ -64,7 +64,7 @@ def show_error(room: Room, error: AssistantError) -> int:
         traceback.print_exception(error)
     if room.options.json:
         shown = {"code": error.code, "message": error.message, "remedy": error.remedy}
-        print(json.dumps({"error": shown}, ensure_ascii=False), flush=True)
+        print(as_json({"error": shown}), flush=True)
     else:
         sys.stdout.flush()
         print(f"assistant: {printable(' '.join(str(error).splitlines()))}", file=sys.stderr)
@@ -83,7 +83,7 @@ def _answered(room: Room, said: Said) -> None:
         if printer is not None:
             printer.close()
     if room.options.json:
-        print(json.dumps(_as_json(room.chat, replied, notes), ensure_ascii=False), flush=True)
+        print(as_json(_as_json(room.chat, replied, notes)), flush=True)
     elif replied.finish_reason in CUT:
         progress.note(CUT[replied.finish_reason])
     if room.interactive:
@@ -96,10 +96,8 @@ async def _taken(room: Room, said: Said, printer: Printer | None, progress: Prog
             async with aclosing(turn(room.chat, said, client)) as events:
                 async for event in events:
                     match event:
-                        case Waiting(note=note) if note:
-                            progress.note(note)
                         case Waiting():
-                            progress.show(describe(event))
+                            show_waiting(event, progress)
                         case Delta(text):
                             room.answered = True
                             progress.clear()

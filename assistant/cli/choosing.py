@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from assistant.cli.terminal import confirm, print_diff
+from assistant.cli.terminal import confirm, print_diff, prompted
 from assistant.document import Document
 from assistant.edits import EditPlan, unified_diff
 from assistant.hunks import hunks, together
@@ -44,14 +44,13 @@ def chosen(document: Document, plan: EditPlan) -> EditPlan:
 def _key(question: str) -> str:
     """One of the keys; an end of input ends it all."""
     while True:
-        try:
-            answer = input(f"{question} [Y/n/a/q/e/?] ").strip().lower()[:1] or "y"
-        except EOFError:
-            print(file=sys.stderr)
+        answer = prompted(f"{question} [Y/n/a/q/e/?] ")
+        if answer is None:
             return "e"
-        if answer in "ynaqe":
-            return answer
-        print(_KEYS)
+        key = answer[:1] or "y"
+        if key in "ynaqe":
+            return key
+        print(_KEYS, file=sys.stderr)
 
 
 def _sound(document: Document, plan: EditPlan) -> EditPlan:

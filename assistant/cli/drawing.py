@@ -5,18 +5,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 
 from assistant.answer import Answer
-from assistant.cli.editing import show_reply
+from assistant.cli.editing import show_reply, shown_if_lost
 from assistant.cli.output import print_context, print_json
 from assistant.cli.session import Held, connected, show
-from assistant.cli.terminal import Progress, confirm, printable
-from assistant.document import create
-from assistant.errors import AssistantError, EditConflict, InputError, NoEdit, StorageError, UsageError
+from assistant.cli.terminal import Progress, confirm, print_text, printable
+from assistant.document import check_creatable, create
+from assistant.errors import NoEdit, UsageError
 from assistant.new_paths import path_beside
 from assistant.plotting import Drawn, check_drawable, drawn, plot_turn
 from assistant.sandbox import check_available
@@ -47,10 +47,16 @@ def draw(options: argparse.Namespace) -> int:
         show_reply(outcome.failure)
         tried = f", after {outcome.repairs} repairs too" if outcome.repairs else ""
         raise NoEdit(f"The script failed{tried}.", "Say it in other words, or draw less at once.")
-    paths = _saved(outcome.pictures, options)
-    print_json_of(held, paths, outcome, options)
+    paths: list[Path] = []
+    try:
+        with shown_if_lost(held.answer.code or "", options):
+            for path, picture in zip(_places(options), outcome.pictures, strict=False):
+                create(path, picture)
+                paths.append(path)
+    finally:
+        print_json_of(held, paths, outcome, options)
     repaired = {0: "", 1: " (after one repair)"}.get(outcome.repairs, f" (after {outcome.repairs} repairs)")
-    print(f"Drew {', '.join(map(str, paths))}{repaired}.", file=sys.stderr)
+    print(printable(f"Drew {', '.join(map(str, paths))}{repaired}."), file=sys.stderr)
     return 0
 
 
@@ -73,10 +79,8 @@ def _check(options: argparse.Namespace) -> None:
         if path.suffix.lower() != wanted:
             what = "a picture, in PNG" if options.runs else "a script; a picture needs --run"
             raise UsageError(f"What is written is {what}.", f"Name it with {wanted}: -o {path.stem or 'plot'}{wanted}.")
-        if os.path.lexists(path):
-            raise InputError(f"{path} is there already.", "Choose another name with -o; no file is ever written over.")
-        if not path.parent.is_dir():
-            raise InputError(f"There is no folder {path.parent}.", "Make it first, or choose another name with -o.")
+    if options.output or options.runs:
+        check_creatable(Path(options.output) if options.output else path_beside(None, PICTURE))
     if options.runs:
         check_drawable()
         if not options.unsandboxed:
@@ -119,30 +123,20 @@ def _agreed(answer: Answer, options: argparse.Namespace) -> bool:
 
 def _give_script(held: Held, options: argparse.Namespace) -> int:
     code = held.answer.code or ""
-    if options.output and not options.runs:
-        create(Path(options.output), code)
-        print(f"Wrote {options.output}.", file=sys.stderr)
-    elif not options.json:
-        sys.stdout.write(code)
-    print_json_of(held, (), None, options)
+    try:
+        if options.output and not options.runs:
+            with shown_if_lost(code, options):
+                create(Path(options.output), code)
+            print(printable(f"Wrote {options.output}."), file=sys.stderr)
+        elif not options.json:
+            print_text(code)
+    finally:
+        print_json_of(held, (), None, options)
     return 0
 
 
-def _saved(pictures: Sequence[bytes], options: argparse.Namespace) -> list[Path]:
-    """Where the pictures lie now: new files, always; of several, all but the first get a number."""
+def _places(options: argparse.Namespace) -> Iterator[Path]:
+    """Where pictures go: new files, always; of several, all but the first get a number."""
     first = Path(options.output) if options.output else path_beside(None, PICTURE)
-    others = (path_beside(first, f"{first.stem}-{number}.png") for number in range(2, len(pictures) + 1))
-    paths = [first, *others]
-    for path, picture in zip(paths, pictures, strict=True):
-        try:
-            with path.open("xb") as file:
-                file.write(picture)
-        except FileExistsError as error:
-            raise EditConflict(f"{path} was made by somebody else meanwhile.", "Choose another name with -o.") from error
-        except OSError as error:
-            raise _storage(path, error) from error
-    return paths
-
-
-def _storage(path: Path, error: OSError) -> AssistantError:
-    return StorageError(f"{path} cannot be written: {error.strerror}.", "Choose another folder with -o.")
+    yield first
+    yield from (path_beside(first, f"{first.stem}-{number}.png") for number in count(2))

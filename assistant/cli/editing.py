@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from assistant.answer import Answer
@@ -18,7 +20,7 @@ from assistant.cli.terminal import print_diff, printable
 from assistant.commands import Command
 from assistant.document import Document, check_writable, load, write
 from assistant.edits import EditPlan, unified_diff
-from assistant.errors import NoEdit
+from assistant.errors import AssistantError, NoEdit
 from assistant.rebase import rebase
 from assistant.turn import Turn
 
@@ -66,6 +68,17 @@ def asked(turn: Turn, options: argparse.Namespace, plan: Plan | None = None) -> 
         raise
 
 
+@contextmanager
+def shown_if_lost(text: str, options: argparse.Namespace) -> Iterator[None]:
+    """Show a finished answer that can be written nowhere; `--json` prints it anyhow."""
+    try:
+        yield
+    except AssistantError:
+        if not options.json:
+            show_reply(text)
+        raise
+
+
 def show_reply(text: str) -> None:
     """A reply that was not used; on standard error, so that nothing takes it for a change."""
     if text.strip():
@@ -100,5 +113,5 @@ def _applied(document: Document, answer: Answer) -> bool:
         plan = rebase(plan, answer.region, document.text, now.text)
         print("assistant: The file was saved meanwhile; the change was carried over.", file=sys.stderr)
     write(now, plan.apply(now.text))
-    print(f"Changed {document.path}.", file=sys.stderr)
+    print(printable(f"Changed {document.path}."), file=sys.stderr)
     return True

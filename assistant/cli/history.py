@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from assistant.cli.options import add_debug, add_verbs
+
 _VERBS = {
     "list": "List conversations, the latest first.",
     "search": "Find conversations in which all of these words occur.",
@@ -16,14 +18,12 @@ _VERBS = {
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command and its own subcommands to the parser."""
     parser = commands.add_parser("history", help="list, search, show, delete and export conversations", description=__doc__)
-    _add_common(parser, "list")
-    parser.set_defaults(limit=None, json=False)
-    verbs = parser.add_subparsers(title="what to do", metavar="VERB")
-    for name, text in _VERBS.items():
-        verb = verbs.add_parser(name, help=f"{text[0].lower()}{text[1:]}".rstrip("."), description=text)
-        _add_common(verb, name)
-        verb.set_defaults(run=run, verb=name)
-    _add_arguments(verbs.choices)
+    parser.set_defaults(run=run, verb="list", limit=None, json=False)
+    add_debug(parser)
+    verbs = add_verbs(parser, _VERBS, run, required=False)
+    for each in (parser, *verbs.values()):
+        each.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object")
+    _add_arguments(verbs)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,12 +38,6 @@ def run(options: argparse.Namespace) -> int:
         "export": history_verbs.export,
     }
     return verbs[options.verb](options)
-
-
-def _add_common(parser: argparse.ArgumentParser, verb: str) -> None:
-    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object")
-    parser.set_defaults(run=run, verb=verb)
 
 
 def _add_arguments(verbs: dict[str, argparse.ArgumentParser]) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from assistant.cli.terminal import answer_printer, confirm, printable
+from assistant.cli.output import as_json
+from assistant.cli.terminal import answer_printer, confirm, print_text, printable
 from assistant.errors import Cancelled, InputError, StorageError, UsageError
 from assistant.history import erasing, exporting, records
 from assistant.history.database import history_folder
@@ -24,7 +24,7 @@ def list_conversations(options: argparse.Namespace) -> int:
     """List conversations, the latest first."""
     found = records.listed(options.limit)
     if options.json:
-        print(json.dumps({"conversations": [asdict(one) for one in found]}, ensure_ascii=False))
+        print(as_json({"conversations": [asdict(one) for one in found]}))
     elif not found:
         print(NOTHING)
     else:
@@ -37,9 +37,7 @@ def search_conversations(options: argparse.Namespace) -> int:
     words = [f'"{word}"' if " " in word else word for word in options.words]
     hits = search(" ".join(words), options.limit)
     if options.json:
-        print(
-            json.dumps({"conversations": [{**asdict(hit.summary), "excerpt": hit.excerpt} for hit in hits]}, ensure_ascii=False)
-        )
+        print(as_json({"conversations": [{**asdict(hit.summary), "excerpt": hit.excerpt} for hit in hits]}))
         return 0
     if not hits:
         print("No conversation has all of these words.")
@@ -55,7 +53,7 @@ def show(options: argparse.Namespace) -> int:
     summary = named(options.name)
     entries = records.entries(summary.id)
     if options.json:
-        print(json.dumps({**asdict(summary), "messages": [asdict(entry) for entry in entries]}, ensure_ascii=False))
+        print(as_json({**asdict(summary), "messages": [asdict(entry) for entry in entries]}))
         return 0
     printer = answer_printer(stream=False)
     for part in exporting.markdown(summary, entries):
@@ -85,7 +83,7 @@ def export(options: argparse.Namespace) -> int:
     parts = _rows(chosen) if options.format == "jsonl" else _pages(chosen)
     if options.output is None:
         for part in parts:
-            sys.stdout.write(part)
+            print_text(part)
         return 0
     count = write_new(Path(options.output), parts)
     print(f"Wrote {count} conversation(s) to {printable(options.output)}.", file=sys.stderr)

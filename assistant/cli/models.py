@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from assistant.cli.options import add_verbs
+
 _TEMPLATES = ("auto", "starchat", "chatml", "few-shot")
 _VERBS = {
     "list": "Show all models.",
@@ -19,16 +21,16 @@ _VERBS = {
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command and its own subcommands to the parser."""
     parser = commands.add_parser("models", help="list, download, verify and remove models", description=__doc__)
-    verbs = parser.add_subparsers(title="what to do", metavar="VERB", required=True)
-    for name, text in _VERBS.items():
-        _add_verb(verbs, name, text)
+    verbs = add_verbs(parser, _VERBS, run, required=True)
+    for verb in verbs.values():
+        verb.add_argument("-y", "--yes", action="store_true", help="answer every question with yes")
     for name in ("list", "show", "du"):
-        verbs.choices[name].add_argument("--json", action="store_true", help="print one JSON object")
+        verbs[name].add_argument("--json", action="store_true", help="print one JSON object")
     for name in ("show", "pull", "remove"):
-        verbs.choices[name].add_argument("name", metavar="NAME")
-    verbs.choices["verify"].add_argument("name", nargs="?", metavar="NAME")
-    _add_pull_options(verbs.choices["pull"])
-    _add_add_options(verbs.choices["add"])
+        verbs[name].add_argument("name", metavar="NAME")
+    verbs["verify"].add_argument("name", nargs="?", metavar="NAME")
+    _add_pull_options(verbs["pull"])
+    _add_add_options(verbs["add"])
 
 
 def run(options: argparse.Namespace) -> int:
@@ -45,13 +47,6 @@ def run(options: argparse.Namespace) -> int:
         "du": model_verbs.disk_usage,
     }
     return verbs[options.verb](options)
-
-
-def _add_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str) -> None:
-    parser = verbs.add_parser(name, help=f"{text[0].lower()}{text[1:]}".rstrip("."), description=text)
-    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    parser.add_argument("-y", "--yes", action="store_true", help="answer every question with yes")
-    parser.set_defaults(run=run, verb=name)
 
 
 def _add_pull_options(parser: argparse.ArgumentParser) -> None:

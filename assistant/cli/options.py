@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from assistant.errors import UsageError
@@ -19,7 +21,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--endpoint", metavar="URL", help="an OpenAI-compatible server to use instead of a local model")
     group.add_argument("--few-shot", metavar="FILE", help="example dialogues for a base model")
     group.add_argument("-y", "--yes", action="store_true", help="answer every question with yes")
-    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    add_debug(parser)
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +58,23 @@ def add_change_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--diff", action="store_true", help="only print the change")
 
 
+def add_verbs(
+    parser: argparse.ArgumentParser, texts: Mapping[str, str], run: Callable[[argparse.Namespace], int], *, required: bool
+) -> dict[str, argparse.ArgumentParser]:
+    """The subcommands of a command, each with a sentence; `run` finds the one that was chosen in `options.verb`."""
+    verbs = parser.add_subparsers(title="what to do", metavar="VERB", required=required)
+    for name, text in texts.items():
+        verb = verbs.add_parser(name, help=f"{text[0].lower()}{text[1:]}".rstrip("."), description=text)
+        add_debug(verb)
+        verb.set_defaults(run=run, verb=name)
+    return verbs.choices
+
+
+def add_debug(parser: argparse.ArgumentParser) -> None:
+    """`--debug` after the command, too."""
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
 def settings_from(options: argparse.Namespace) -> Settings:
     """The settings in force, with the command line's own on top.
 
@@ -76,7 +95,7 @@ def file_and_lines(argument: str) -> tuple[Path, tuple[int, int] | None]:
     """
     name, colon, span = argument.rpartition(":")
     first, _, last = span.partition("-")
-    if not colon or not first.isdecimal() or (last and not last.isdecimal()) or Path(argument).exists():
+    if not colon or not first.isdecimal() or (last and not last.isdecimal()) or os.path.lexists(argument):
         return Path(argument), None
     lines = (int(first), int(last or first))
     if not 1 <= lines[0] <= lines[1]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
+
+from assistant.cli.terminal import print_text
 
 if TYPE_CHECKING:
     from assistant.cli.session import Held
@@ -25,7 +28,12 @@ def print_json(held: Held, **effects: dict[str, object]) -> None:
         "usage": answer.usage.as_openai(),
         "finish_reason": answer.finish_reason,
     }
-    print(json.dumps({**shown, **effects}, ensure_ascii=False))
+    print(as_json({**shown, **effects}))
+
+
+def as_json(value: object) -> str:
+    """One line of JSON; of control characters also those beyond ASCII are escaped, which a terminal would obey."""
+    return re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def print_context(turn: Turn) -> int:
@@ -34,7 +42,7 @@ def print_context(turn: Turn) -> int:
 
     conversation = shown(turn)
     for message in conversation.messages:
-        print(f"--- {message.role}\n{message.content}\n")
+        print_text(f"--- {message.role}\n{message.content}\n\n")
     characters = sum(len(message.content) for message in conversation.messages)
     print(f"--- about {characters / CHARACTERS_PER_TOKEN:,.0f} tokens; nothing was sent")
     return 0

@@ -95,10 +95,8 @@ async def show(
     async with aclosing(steps) as events:
         async for event in events:
             match event:
-                case Waiting(note=note) if note:
-                    progress.note(note)
                 case Waiting():
-                    progress.show(describe(event))
+                    show_waiting(event, progress)
                 case Delta(text) if printer is not None:
                     progress.clear()
                     printer.write(text)
@@ -110,6 +108,14 @@ async def show(
                 case Answer() | Checked() | Drawn():
                     return event
     raise AssertionError("a turn always ends with an answer")
+
+
+def show_waiting(waiting: Waiting, progress: Progress) -> None:
+    """What a waiting user sees: a lasting line for a note, else the changing one."""
+    if waiting.note:
+        progress.note(waiting.note)
+    else:
+        progress.show(describe(waiting))
 
 
 def describe(waiting: Waiting) -> str:

@@ -5,8 +5,8 @@ Rich is imported only where a terminal is there to use it, which keeps pipes and
 
 from __future__ import annotations
 
+import re
 import sys
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
@@ -53,9 +53,18 @@ class PlainPrinter:
         sys.stdout.flush()
 
 
+_OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that change the direction of text, with which code can be made to look like other code."""
+
+
 def printable(text: str) -> str:
-    """`text` without control characters, which a terminal would obey; tabs and line ends stay."""
-    return "".join(char if char in "\n\t" or unicodedata.category(char) != "Cc" else "\ufffd" for char in text)
+    """`text` without what a terminal would obey; tabs and line ends stay."""
+    return _OBEYED.sub("\ufffd", text.replace("\r\n", "\n"))
+
+
+def print_text(text: str) -> None:
+    """A text that is asked for as such: byte for byte through a pipe, without control characters on a terminal."""
+    sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
 
 
 class Progress:
@@ -122,9 +131,22 @@ def print_diff(diff: str) -> None:
 def confirm(question: str, *, default: bool) -> bool:
     """Ask on the terminal; an end of input counts as no."""
     choices = "[Y/n]" if default else "[y/N]"
-    try:
-        answer = input(f"{question} {choices} ").strip().lower()
-    except EOFError:
-        print(file=sys.stderr)  # nobody pressed Enter to end the line
+    answer = prompted(f"{question} {choices} ")
+    if answer is None:
         return False
     return answer.startswith("y") if answer else default
+
+
+def prompted(prompt: str) -> str | None:
+    """What a person answers, in small letters; None at the end of input.
+
+    The question goes to standard error where standard output is no terminal, so that it is read and not piped on.
+    """
+    if not sys.stdout.isatty():
+        print(prompt, end="", file=sys.stderr, flush=True)
+        prompt = ""
+    try:
+        return input(prompt).strip().lower()
+    except EOFError:
+        print(file=sys.stderr)  # nobody pressed Enter to end the line
+        return None

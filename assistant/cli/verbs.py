@@ -34,7 +34,7 @@ def register_own(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     rows, unusable = own_commands()
     for row in rows:
         parser = commands.add_parser(
-            row.name, help=f"{row.title} (your own)", description=f"{row.title}. A command of your own."
+            row.name, help=f"{row.title} (your own)".replace("%", "%%"), description=f"{row.title}. A command of your own."
         )
         add_arguments(parser, row)
     shadowed: dict[str, str] = {}

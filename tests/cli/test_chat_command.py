@@ -78,6 +78,19 @@ def test_json_lines_and_errors_among_them(run: Callable, script: Callable, tmp_p
     assert [entry.shown for entry in records.entries(heard[2]["chat"])] == ["And now?", "?"]
 
 
+def test_mistakes_in_a_line_end_no_chat(run: Callable, script: Callable, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n")
+    lines = ("/file", "/file ~nobody-of-that-name/x", f"/file {'n' * 300}", "/file a.py", "/explain Why is it slow?")
+    model = script({"match": r"(?s)x = 1.*in at most 150 words.*Why is it slow\?", "reply": "For this."}, {"reply": "no"})
+    done = run("chat", "-m", model, stdin="".join(f"{line}\n" for line in (*lines, "/save ~nobody-of-that-name/x")))
+    assert done.stdout.splitlines() == [
+        "Nothing is attached; /file PATH attaches a file, /diff what has changed.",
+        "Goes with the next message: a.py.",
+        "For this.",
+    ], done.stderr
+    assert done.stderr.count("home of nobody") == 2 and done.stderr.count("is no name of a file") == 1
+
+
 def test_a_file_that_cannot_be_shown_ends_it_before_it_begins(run: Callable, script: Callable, tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\0\1\2")
     done = run("chat", "-f", "binary", "Hi", "-m", script({"reply": "x"}))

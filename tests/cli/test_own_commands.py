@@ -53,10 +53,12 @@ def test_an_answer_and_a_file_of_ones_own(run: Callable, script: Callable, own: 
     [
         ("bad", "no front matter", "has no front matter"),
         ("bad", "---\neffect: fly\n---\nx\n", "the effect 'fly'"),
-        ("bad", "---\ntitle: x\n---\nx\n", "the effect ''"),
+        ("bad", "---\ntitle: x\n---\nx\n", "names no effect"),
         ("bad", "---\neffect: edit\n---\n\n", "has no instruction"),
         ("bad", "---\neffect: edit\nmodel: evil\n---\nx\n", "'model: evil'"),
         ("bad", "---\neffect: edit\nlanguages: klingon\n---\nx\n", "unknown language 'klingon'"),
+        ("bad", "---\neffect: edit\nlanguage: sql\n---\nx\n", "belongs to effect: file"),
+        ("bad", "---\neffect: edit\ntitle: a\ntitle: b\n---\nx\n", "two lines `title:`"),
         ("bad", "---\neffect: edit\n---\n\xff\n", "is not in UTF-8"),
         ("Bad_Name", "---\neffect: edit\n---\nx\n", "no name for a command"),
     ],
@@ -69,6 +71,22 @@ def test_a_broken_one_names_its_file_and_the_others_work(run: Callable, own: Pat
     assert f"{name}.md" in done.stderr and said in done.stderr
     assert run("good", "adder.py", "--show-context").returncode == 0
     assert "cannot be used" in run("--help").stdout
+
+
+def test_what_people_write_is_understood(run: Callable, script: Callable, own: Path) -> None:
+    (own / "full.md").write_text(
+        "\ufeff---\ntitle: 100% of it\neffect: Answer\nlanguages:\n  - python\n  - js\n---\nRead ${file}: $language, $5.\n",
+        newline="\r\n",
+    )
+    for name in ("README.md", ".#full.md"):
+        (own / name).write_text("not a command")
+    helped = run("--help")
+    assert "100% of it (your own)" in helped.stdout and "cannot be used" not in helped.stdout, helped.stderr
+    assert "Read adder.py: Python, $5." in run("full", "adder.py", "--show-context").stdout
+    model = script({"match": r"Read adder\.py: , \$5\.", "reply": "Done."}, {"reply": "no"})
+    assert "Done." in run("chat", "-m", model, stdin="/file adder.py\n/full\n").stdout
+    (own.parents[1] / "x.go").write_text("package x\n")
+    assert "is for Python, JavaScript" in run("full", "x.go").stderr
 
 
 def test_a_built_in_command_stays_what_it_is(run: Callable, own: Path) -> None:

@@ -48,6 +48,16 @@ def test_a_picture_is_saved_and_never_over_a_file(run: Callable, script: Callabl
     assert plot(run, "two bars", "--run", "-y", "-o", "plot.png", "-m", model)[0] == 3
 
 
+def test_what_cannot_be_written_is_shown(run: Callable, script: Callable) -> None:
+    model, name = script({"reply": BARS + FENCE}), "n" * 300
+    done = run("plot", "two bars", "-o", f"{name}.py", "-m", model)
+    assert (done.returncode, done.stdout) == (7, "") and "plt.title('Two')" in done.stderr
+    done = run("plot", "two bars", "--run", "-y", "-o", f"{name}.png", "-m", model, timeout=200)
+    assert (done.returncode, done.stdout) == (7, "") and "plt.title('Two')" in done.stderr
+    status, shown, said = plot(run, "two bars", "--run", "-y", "-o", f"{name}.png", "-m", model)
+    assert (status, shown["code"], shown["plot"]["paths"]) == (7, BARS, []) and said.count("\n") < 4
+
+
 def test_every_figure_is_saved(run: Callable, script: Callable, tmp_path: Path) -> None:
     model = script({"reply": f"{BARS}plt.savefig('mine.png')\nplt.close()\nplt.figure()\nplt.plot([1, 2])\n{FENCE}"})
     done = plot(run, "two figures", "--run", "-y", "-o", "both.png", "-m", model)

@@ -77,7 +77,10 @@ def test_mistakes_are_one_line_and_nothing_is_written(run: Callable, script: Cal
     for arguments, code, said in [
         (("translate", "adder.py"), 2, "--to JavaScript"),
         (("translate", "adder.py", "--to", "klingon"), 2, "no language 'klingon'. Known: Python, JavaScript"),
-        (("translate", "adder.py", "-o", "x.klingon"), 2, "no language"),
+        (("translate", "adder.py", "-o", "x.klingon"), 2, "x.klingon does not tell the language"),
+        (("translate", "adder.py", "-o", "-"), 2, "not said into which language"),
+        (("translate", "adder.py", "--to", "py"), 2, "is in Python already"),
+        (("ask", "Hi", "-f", "n" * 300), 3, "is no name of a file"),
         (("translate", "adder.py", "--to", "js", "-o", "mine.js"), 3, "mine.js is there already"),
         (("translate", "adder.py", "--to", "js", "-o", "link.js"), 3, "link.js is there already"),
         (("translate", "adder.py", "--to", "js", "-o", "no/x.js"), 3, "no folder no"),
@@ -96,6 +99,15 @@ def test_what_is_no_file_is_refused_and_shown(run: Callable, script: Callable, f
     assert (done.returncode, done.stdout) == (9, "")
     assert "function add( {" in done.stderr and "does not parse" in done.stderr
     assert not list(file.parent.glob("*.js"))
+
+
+def test_what_cannot_be_written_is_shown(run: Callable, script: Callable, file: Path) -> None:
+    arguments = ("translate", "adder.py", "-o", f"{'n' * 300}.js", "-m", script({"reply": f"{JAVASCRIPT}```"}))
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (7, "") and JAVASCRIPT.strip() in done.stderr
+    done = run(*arguments, "--json")
+    assert (done.returncode, done.stderr.count("\n")) == (7, 1)
+    assert json.loads(done.stdout)["code"] == JAVASCRIPT and json.loads(done.stdout)["file"] == {"path": None}
 
 
 def test_the_tests_it_writes_run(run: Callable, script: Callable, file: Path) -> None:
