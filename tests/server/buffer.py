@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -108,10 +109,29 @@ def command(name: str, argument: dict[str, Any] | None = None, **more: Any) -> d
 
 def engine_is_idle(home: Path) -> bool:
     """Whether the one model host of this home has nothing to do."""
+    with health_of(home) as health:
+        now = health()
+    return now["active"] == now["queued"] == 0
+
+
+@contextmanager
+def health_of(home: Path) -> Iterator[Callable[[], dict[str, Any]]]:
+    """What the one model host of this home says of itself, as often as asked."""
     record = json.loads(next((home / "hosts").glob("*.json")).read_text())
     with httpx2.Client(transport=httpx2.HTTPTransport(uds=record["socket"]), base_url="http://localhost") as http:
-        health = http.get("/health").json()
-    return health["active"] == health["queued"] == 0
+        yield lambda: http.get("/health").json()
+
+
+def processes_of(home: Path) -> list[str]:
+    """Command lines of the processes whose home this is."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"STARCHAT_HOME={home}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append((folder / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
 
 
 def end_hosts(home: Path) -> None:

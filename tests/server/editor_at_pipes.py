@@ -59,9 +59,9 @@ EGLOT: dict[str, Any] = {
 class Editor:
     """A client that answers what the server asks by `answers`: method to a function of the parameters."""
 
-    def __init__(self, environment: dict[str, str], folder: Path) -> None:
+    def __init__(self, environment: dict[str, str], folder: Path, *arguments: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "server"],
+            [sys.executable, "-P", "-m", "server", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

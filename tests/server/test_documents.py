@@ -77,6 +77,15 @@ def test_positions_past_the_end_are_the_end() -> None:
     assert documents.get("u").text == "a\nb!"
 
 
+def test_halves_of_a_character_that_come_one_by_one_are_one() -> None:
+    documents = Documents()
+    documents.open("u", "python", 1, "x = ''\n")
+    for version, (half, place) in enumerate([("\ud835", 5), ("\udcb3", 6)], 2):
+        where = types.Range(types.Position(0, place), types.Position(0, place))
+        documents.change("u", version, [types.TextDocumentContentChangePartial(where, half)])
+    assert documents.get("u").text == "x = '𝒳'\n"
+
+
 def test_versions_only_rise() -> None:
     documents = Documents()
     documents.open("u", "python", 5, "one")

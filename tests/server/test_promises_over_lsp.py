@@ -14,34 +14,54 @@ from pathlib import Path
 import pytest
 
 from tests.scale import SpinLoop, percentile, rounds
-from tests.server.buffer import BUGGY, CLIENTS, WHERE, Buffer, begin, command, end_hosts, engine_is_idle, run
+from tests.server.buffer import (
+    BUGGY,
+    CLIENTS,
+    WHERE,
+    Buffer,
+    begin,
+    command,
+    end_hosts,
+    engine_is_idle,
+    health_of,
+    processes_of,
+    run,
+)
 from tests.server.editor_at_network import Served, TcpEditor
 from tests.server.editor_at_pipes import VSCODE, Editor
 
 SESSIONS = 50
 
 
+TOKEN_MS, PREFILL_MS = 40, 100
+
+
 def test_stops_at_random_points(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
-    begin(editor, VSCODE, script({"reply": "x" * 5000, "delay_ms": 10, "prefill_ms": 100}))
+    """The reply comes at once, and the engine is idle within two tokens."""
+    begin(editor, VSCODE, script({"reply": "x" * 5000, "delay_ms": TOKEN_MS, "prefill_ms": PREFILL_MS}))
     buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
     editor.wait_for(lambda each: each.get("method") == "starchat/status" and each["params"]["state"] == "ready")
     chance = random.Random(3)
     replied, idle = [], []
-    with SpinLoop() as loop:
+    with SpinLoop() as loop, health_of(tmp_path / "home") as health:
         for token in range(rounds(1000)):
-            params = {"command": "starchat.fix", "arguments": [{"uri": buffer.uri, "range": WHERE}], "workDoneToken": token}
-            number = editor.begin("workspace/executeCommand", params)
+            number = editor.begin(
+                "workspace/executeCommand", command("fix", {"uri": buffer.uri, "range": WHERE}, workDoneToken=token)
+            )
             time.sleep(chance.random() * 0.3)
             began = time.monotonic()
             stop(editor, chance.choice(["request", "progress", "command"]), number, token)
             reply = editor.reply(number, 10)
             replied.append(time.monotonic() - began)
             assert reply.get("error", {}).get("code") == -32800 or reply["result"]["outcome"] == "cancelled"
-            while not engine_is_idle(tmp_path / "home"):
+            while (now := health())["active"] or now["queued"]:
                 assert time.monotonic() - began < 10
+                time.sleep(0.001)
             idle.append(time.monotonic() - began)
-    assert percentile(replied, 0.99) < 0.3 + 10 * loop.worst
-    assert percentile(idle, 0.99) < 0.5 + 10 * loop.worst
+    figures = [f"{1000 * percentile(each, 0.99):.0f} ms" for each in (replied, idle)]
+    print(f"p99 of {len(idle)} cancels: reply {figures[0]}, idle {figures[1]}; loop late by {1000 * loop.worst:.0f} ms")
+    assert percentile(replied, 0.99) < 0.05 + 5 * loop.worst
+    assert percentile(idle, 0.99) < 2 * TOKEN_MS / 1000 + 5 * loop.worst
     assert not buffer.edits
     assert editor.request("starchat/status")["result"]["active"] == 0
 
@@ -93,6 +113,7 @@ def test_fifty_editors_at_one_host_are_not_mixed(served: Served, script: Callabl
         thread.join()
     assert not wrong, wrong[:3]
     assert len(waits) == SESSIONS * rounds(200)
+    print(f"{len(waits)} turns, none mixed; the longest wait took {max(waits)} turns, a fair share is {SESSIONS}")
     assert max(waits) <= 3 * SESSIONS  # of this many turns one was its own
 
 
@@ -145,18 +166,6 @@ def ended(editor: Editor, parent: subprocess.Popen[bytes], how: str) -> int:
         parent.kill()
         parent.wait()
     return editor.process.wait(20)
-
-
-def processes_of(home: Path) -> list[str]:
-    """Command lines of the processes whose home this is."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"STARCHAT_HOME={home}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append((folder / "cmdline").read_text().replace("\0", " "))
-        except OSError:
-            continue
-    return found
 
 
 @pytest.mark.parametrize("name", CLIENTS)

@@ -8,10 +8,12 @@ import random
 import subprocess
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.scale import rounds
+from tests.server.buffer import end_hosts
 from tests.server.editor_at_pipes import Editor
 
 
@@ -161,13 +163,26 @@ def test_a_client_that_reads_nothing_does_not_stop_it(editor: Editor) -> None:
     ping(editor)
 
 
-def test_logs_hold_no_content(start: Callable[[], Editor]) -> None:
-    editor = start()
-    editor.initialize()
+@pytest.mark.parametrize("level", ["WARNING", "DEBUG"])
+def test_logs_hold_no_content(environment: dict[str, str], script: Callable[..., str], tmp_path: Path, level: str) -> None:
+    editor = Editor(environment, tmp_path, "--log", level)
+    editor.initialize(initializationOptions={"model": script({"reply": "CANARY-TEXT"})})
     editor.open("file:///a.py", "CANARY-TEXT = 1\n")
     editor.change("file:///a.py", 1, {"text": "CANARY-TEXT"})
     editor.change("file:///never-opened.py", 1, {"text": "CANARY-TEXT"})
+    editor.change("file:///a.py", 2, {"range": "CANARY-TEXT", "text": "CANARY-TEXT"})
     editor.send({"id": "x", "method": "textDocument/codeAction", "params": {"CANARY-TEXT": "CANARY-TEXT"}})
+    editor.put(b'{"CANARY-TEXT')
     ping(editor)
-    assert b"CANARY" not in editor.stderr
     assert not editor.messages("window/showMessage")
+    editor.open("file:///a.py", "CANARY_TEXT = 1\n", 3)
+    for name in ("ask", "fix"):
+        argument = {"uri": "file:///a.py", "question": "CANARY-TEXT?"}
+        params = {"command": f"starchat.{name}", "arguments": [argument], "workDoneToken": name}
+        assert "CANARY-TEXT" in editor.request("workspace/executeCommand", params)["result"]["text"]
+    chat = editor.request("starchat/chat/create", {})["result"]["chat"]
+    assert "result" in editor.request("starchat/chat/turn", {"chat": chat, "text": "CANARY-TEXT"})
+    editor.close()
+    end_hosts(tmp_path / "home")
+    assert (b"starchat: DEBUG" in editor.stderr) == (level == "DEBUG")
+    assert b"CANARY" not in editor.stderr
