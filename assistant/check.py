@@ -197,4 +197,4 @@ def _first_word(before: Verdict, client: ModelClient) -> Note:
     if before.passed:
         return Note("The check passes already: it does not show the bug, and cannot show that it is gone.")
     to = f" What it prints is sent to {client.profile.host}, too." if client.profile.remote else ""
-    return Note(f"As it is, {before.sentence}{to}")
+    return Note(f"As it is, {'' if before.ended else 'the check '}{before.sentence}{to}")

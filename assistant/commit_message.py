@@ -72,7 +72,8 @@ _SUBJECT = re.compile(rf"(?:{'|'.join(TYPES)})(?:\([\w./, -]{{1,30}}\))?!?: \S")
 
 def _kept(text: str) -> list[str]:
     """The reply's lines without fences, cut at the first that only talks about the message."""
-    lines = [line for line in text.replace("\r", "").split("\n") if not re.match(r"\s*(?:`{3,}|~{3,})", line)]
+    text = "".join(char for char in text if char.isprintable() or char in "\n\t")  # git would keep what a terminal obeys
+    lines = [line for line in text.split("\n") if not re.match(r"\s*(?:`{3,}|~{3,})", line)]
     end = next((number for number, line in enumerate(lines) if number and _AFTERWORD.match(line.strip())), len(lines))
     return lines[:end]
 

@@ -31,7 +31,7 @@ from assistant.reply import Reply, code_of
 from assistant.rewriting import reported, shown_surroundings
 from assistant.syntax import definitions, problems
 from assistant.trying import Recipe, Try, until_usable
-from assistant.wash import washed
+from assistant.wash import refuse_hidden, washed
 from assistant.wire import Usage
 
 LEAST_TOKENS = 256
@@ -173,6 +173,7 @@ def _checked(task: Creation, text: str, info: str) -> str:
     if named not in (None, PLAIN, task.language) and not _related(named, task.language):
         raise NoCode(f"The answer is in {named.name}, not in {task.language.name}.", "Ask again, or choose a stronger model.")
     elision.refuse(split_lines(text), split_lines(task.document.text) if task.document else (), task.language)
+    refuse_hidden(text, task.document.text if task.document else "")
     _refuse_prose(text, task.language)
     found = problems(text, task.language)
     if found:

@@ -196,7 +196,7 @@ def _read(path: Path) -> bytes:
             raise InputError(f"{path} is not a regular file.", "Copy its content to a file first.")
         if status.st_size > MAX_BYTES:
             raise InputError(
-                f"{path} has {status.st_size:,} bytes; at most {MAX_BYTES:,} can be edited.", "Split it or choose a part of it."
+                f"{path} has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read.", "Split it or choose a part of it."
             )
         return path.read_bytes()
     except FileNotFoundError as error:

@@ -28,7 +28,7 @@ from assistant.placement import Piece, place
 from assistant.refusals import BrokenSyntax, Elided, NoChange, NoCode, Problem, Truncated, Unclear
 from assistant.region import Region
 from assistant.syntax import problems
-from assistant.wash import washed
+from assistant.wash import refuse_hidden, washed
 
 __all__ = [
     "BrokenSyntax",
@@ -124,6 +124,7 @@ def rewrite(document: Document, region: Region, code: str) -> EditPlan:
     Raises:
         NoCode: the code is empty, or is for something else than the region.
         Unclear: it cannot be told for certain what of it belongs into the region.
+        HiddenCharacters: it holds some that the document has not.
         Elided: it leaves code out.
         NoChange: it is what stands there already.
         BrokenSyntax: the document would have more syntax errors than before.
@@ -132,6 +133,7 @@ def rewrite(document: Document, region: Region, code: str) -> EditPlan:
     clean = washed(code, lines[region.start : region.end], document.language)
     if not clean:
         raise NoCode("The answer's code is empty.", "Ask again, or delete the lines yourself if that was meant.", code)
+    refuse_hidden("\n".join(clean), document.text, code)
     pieces = place(document, region, clean)
     after = _assembled(document, lines, pieces, code)
     return _checked(document, after, code)

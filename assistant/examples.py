@@ -10,6 +10,11 @@ from dataclasses import dataclass
 from assistant.document import Document
 from assistant.region import Region
 
+_UNPARSABLE = (SyntaxError, ValueError, MemoryError, RecursionError)  # the last two for what is nested too deeply
+
+_LONGEST = 100
+"""Lines of one example at most: each is looked at anew for every line that is added."""
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -25,7 +30,7 @@ def examples_of(document: Document, region: Region) -> tuple[Example, ...]:
         return ()
     try:
         tree = ast.parse(document.text)
-    except (SyntaxError, ValueError):
+    except _UNPARSABLE:
         return ()
     names = frozenset(_defined(tree, region))
     found = [group for text in _docstrings(tree) for group in _groups(text, names)]
@@ -70,7 +75,8 @@ def _prompted(lines: list[str]) -> Iterator[Example]:
         if not stripped.startswith(">>>"):
             continue
         source = stripped[3:].strip()
-        while place < len(lines) and (lines[place].strip().startswith("...") or not _parses(source)):
+        last = place + _LONGEST
+        while place < min(last, len(lines)) and (lines[place].strip().startswith("...") or not _parses(source)):
             if lines[place].strip().startswith(">>>") or not lines[place].strip():
                 break
             source += "\n" + re.sub(r"^\s*\.\.\. ?", "", lines[place])
@@ -97,7 +103,7 @@ def _arrow(line: str, names: frozenset[str]) -> Example | None:
     try:
         ast.literal_eval(wanted)
         call = ast.parse(source, mode="eval").body
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
+    except _UNPARSABLE:
         return None
     named = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in names
     return Example(source, wanted) if named else None
@@ -117,6 +123,6 @@ def _uses(group: list[Example], names: frozenset[str]) -> bool:
 def _parses(source: str) -> bool:
     try:
         ast.parse(source)
-    except (SyntaxError, ValueError):
+    except _UNPARSABLE:
         return False
     return True

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assistant.document import Document, load
-from assistant.errors import InputError
+from assistant.errors import InputError, StorageError
 from assistant.ignore import is_secret, reason_to_leave_out, repository_of
 
 MOST_FILES = 400
+MOST_BYTES = 16 * 1024**2
 """A folder with more is refused: no window holds them."""
 
 NEVER = frozenset(
@@ -42,10 +43,13 @@ def gather(names: Sequence[str]) -> Gathered:
             notes += secret_note(Path(name))
             continue
         left_out: Counter[str] = Counter()
+        size = 0
         for path, document in _many(name, left_out):
             documents.setdefault(path.absolute(), document)
-            if len(documents) > MOST_FILES:
-                raise InputError(f"{name} has more than {MOST_FILES} files.", "Attach a smaller folder, or a pattern.")
+            size += len(document.raw)
+            if len(documents) > MOST_FILES or size > MOST_BYTES:
+                most = f"{MOST_FILES} files" if size <= MOST_BYTES else f"{MOST_BYTES // 1024**2} MiB"
+                raise InputError(f"{name} has more than {most}.", "Attach a smaller folder, or a pattern.")
         if left_out:
             listed = ", ".join(f"{count} {reason}" for reason, count in sorted(left_out.items()))
             notes.append(f"Left out of {name}: {listed}.")
@@ -75,20 +79,27 @@ def _many(name: str, left_out: Counter[str]) -> Iterator[tuple[Path, Document]]:
     folder = Path(name)
     top = (repository_of(folder) or folder) if folder.is_dir() else None
     for path in _below(folder, top, left_out) if top else _matching(name):
-        reason = reason_to_leave_out(path, top)
+        reason = reason_to_leave_out(path, top, alone=top is not None)
         if reason:
             left_out[reason] += 1
             continue
         try:
             yield path, load(path)
-        except InputError:
+        except (InputError, StorageError):
             left_out["empty or not text"] += 1
 
 
 def _below(folder: Path, top: Path, left_out: Counter[str]) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder):
+    if reason_to_leave_out(folder, top) == "ignored":
+        left_out["ignored folder"] += 1
+        return
+
+    def unreadable(error: OSError) -> None:
+        left_out["folder that cannot be read"] += 1
+
+    for place, folders, files in os.walk(folder, onerror=unreadable):
         kept = [each for each in sorted(folders) if each not in NEVER]
-        folders[:] = [each for each in kept if not reason_to_leave_out(Path(place, each), top)]
+        folders[:] = [each for each in kept if not reason_to_leave_out(Path(place, each), top, alone=True)]
         ignored = len(kept) - len(folders)
         left_out.update({"ignored folders" if ignored > 1 else "ignored folder": ignored} if ignored else {})
         yield from (Path(place, each) for each in sorted(files) if Path(place, each).is_file())

@@ -92,16 +92,17 @@ def is_sample(path: Path) -> bool:
     return _SAMPLE.match(path.name.lower()) is not None
 
 
-def reason_to_leave_out(path: Path, top: Path | None = None) -> Reason:
+def reason_to_leave_out(path: Path, top: Path | None = None, *, alone: bool = False) -> Reason:
     """Why `path` must not be shown unasked; empty where it may.
 
     top: where the rules begin; by default the repository around `path`, else the current folder, else its own.
+    alone: whether the folders around it have been asked about before, as one does who walks down a tree.
     """
     if is_secret(path):
         return "secret"
     path = _plain(path)
     top = _plain(top) if top is not None else _top(path)
-    return "ignored" if path.is_relative_to(top) and _is_ignored(path, top) else ""
+    return "ignored" if path.is_relative_to(top) and _is_ignored(path, top, alone=alone) else ""
 
 
 def repository_of(folder: Path) -> Path | None:
@@ -127,9 +128,9 @@ def _either(patterns: Iterable[str]) -> re.Pattern[str]:
 _SECRET, _SAMPLE = _either(SECRETS), _either(HARMLESS)
 
 
-def _is_ignored(path: Path, top: Path) -> bool:
+def _is_ignored(path: Path, top: Path, *, alone: bool) -> bool:
     inner = path.relative_to(top).parts
-    for length in range(1, len(inner) + 1):
+    for length in range(max(1, len(inner)) if alone else 1, len(inner) + 1):
         part = top.joinpath(*inner[:length])
         if part.name == ".git" or _decision(part, top, is_folder=length < len(inner) or path.is_dir()):
             return True

@@ -29,7 +29,11 @@ from assistant.turn import Event, Turn, take
 REPAIRS = 2
 """How often a script that fails is shown to the model again."""
 
+MOST_FIGURES = 20
+"""More of one script are not saved."""
+
 SECONDS = 60.0
+_PNG = b"\x89PNG\r\n"
 _MOST_LINES = 12
 _MAP_WORDS = ("map", "countr", "world", "europe", "africa", "asia", "america", "continent")
 _MAP_HINT = """\
@@ -156,10 +160,15 @@ def _result(folder: Path, outcome: Outcome) -> tuple[tuple[bytes, ...], str]:
     description = folder / "figure.png.json"
     if not outcome.passed or not description.is_file() or description.is_symlink():
         return (), ""
-    text = description.read_text(encoding="utf-8")
-    names = ["figure.png", *(f"figure-{number}.png" for number in range(2, len(json.loads(text)) + 1))]
-    pictures = [folder / name for name in names]
-    return tuple(path.read_bytes() for path in pictures if path.is_file() and not path.is_symlink()), text
+    try:
+        text = description.read_text(encoding="utf-8")
+        figures = len(json.loads(text))
+    except (ValueError, TypeError):  # the script wrote there itself
+        return (), ""
+    names = ["figure.png", *(f"figure-{number}.png" for number in range(2, min(figures, MOST_FIGURES) + 1))]
+    paths = (folder / name for name in names)
+    found = (path.read_bytes() for path in paths if path.is_file() and not path.is_symlink())
+    return tuple(picture for picture in found if picture.startswith(_PNG)), text
 
 
 def _said(outcome: Outcome) -> str:

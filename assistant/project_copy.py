@@ -135,7 +135,7 @@ def _entries(folder: Path, target: Path, unreadable: list[str]) -> Iterator[tupl
         for entry in listed:
             if entry.name in LEFT_OUT or not _is_plain(entry) or _opens_too_much(entry, folder):
                 continue
-            if entry.name not in LINKED and reason_to_leave_out(Path(entry.path), folder):
+            if entry.name not in LINKED and reason_to_leave_out(Path(entry.path), folder, alone=True):
                 continue
             yield entry, place / entry.name
             if entry.is_dir(follow_symlinks=False) and entry.name not in LINKED:

@@ -105,6 +105,16 @@ class UnknownName(NoEdit):
     code = "unknown_name"
 
 
+class HiddenCharacters(NoEdit):
+    """The reply's code holds control characters, or such that reorder text, which the code before had not.
+
+    Why: The model copied them from somewhere, or was talked into it: code with them is not what it looks like.
+    What to do: Run it again, or write the character as an escape yourself.
+    """
+
+    code = "hidden_characters"
+
+
 class Unverified(NoEdit):
     """The user's check failed before and passes with no candidate; the best one has been shown.
 

@@ -129,7 +129,7 @@ def _question(turn: Turn, attempt: Try = _FIRST) -> Conversation:
 
 async def _answer(turn: Turn, client: ModelClient) -> AsyncGenerator[Event]:
     conversation = shown(turn)
-    await _check_room(conversation, client)
+    await _check_room(turn, conversation, client)
     if turn.command.makes == "message":
         async with aclosing(
             compose(turn.command, partial(_question, turn), client, (turn.max_tokens, turn.temperature))
@@ -146,13 +146,13 @@ async def _answer(turn: Turn, client: ModelClient) -> AsyncGenerator[Event]:
                 yield item
 
 
-async def _check_room(conversation: Conversation, client: ModelClient) -> None:
+async def _check_room(turn: Turn, conversation: Conversation, client: ModelClient) -> None:
     prompt = await client.count(conversation)
     if prompt.limit is not None and prompt.count + LEAST_ANSWER_TOKENS > prompt.limit:
         about = "" if prompt.exact else "about "
         raise ContextOverflow(
             f"The question has {about}{prompt.count:,} tokens; the model's window holds {prompt.limit:,}, answer included.",
-            "Attach fewer or shorter files, or choose a model with a larger window.",
+            f"{'Choose fewer lines' if turn.document else 'Attach fewer or shorter files'}, or a model with a larger window.",
         )
 
 

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from assistant.control_words import without_control_words
 from assistant.languages import Language
 from assistant.lines import body, is_blank, split_lines, trimmed
+from assistant.refusals import HiddenCharacters
 
 _THOUGHT = re.compile(r"\A\s*<think>.*?(?:</think>|\Z)", re.DOTALL)
 _STRING = re.compile(r"[rRuU]?[\"']")
+_HIDDEN = re.compile("[\0-\x08\x0b\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _FENCE = re.compile(r"^[ \t]*(?:`{3,}[^`]*|~{3,}.*)$")
 
 
@@ -26,6 +28,19 @@ def washed(code: str, old: Sequence[str], language: Language) -> list[str]:
         code = without_control_words(code)
     lines = trimmed([body(line) for line in split_lines(code)])
     return trimmed(_without_docstring_of_the_file(trimmed(_without_fences(lines, old, language)), old, language))
+
+
+def refuse_hidden(code: str, old: str, reply: str = "") -> None:
+    """Refuse characters that nobody sees and terminals or compilers obey, where the old text has none of this kind.
+
+    Raises:
+        HiddenCharacters: naming the first.
+    """
+    found = next((each for each in _HIDDEN.findall(code) if each not in old), "")
+    if found:
+        raise HiddenCharacters(
+            f"The answer's code holds the hidden character U+{ord(found):04X}.", "Nothing was written; ask again.", reply
+        )
 
 
 def _without_docstring_of_the_file(lines: list[str], old: Sequence[str], language: Language) -> list[str]:

@@ -123,3 +123,24 @@ def test_a_file_that_is_named_is_shown_and_a_secret_with_a_warning(project: Path
 def test_what_matches_nothing_is_said(project: Path, name: str) -> None:
     with pytest.raises(InputError):
         gather([name])
+
+
+def test_a_pattern_outside_the_current_folder_obeys_the_rules_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("here", "other"):
+        (tmp_path / name / ".git").mkdir(parents=True)
+    (tmp_path / "other" / ".gitignore").write_text("made.py\n")
+    for name in ("made.py", "own.py"):
+        (tmp_path / "other" / name).write_text("x = 1\n")
+    monkeypatch.chdir(tmp_path / "here")
+    for pattern in ("../other/*.py", "../other", str(tmp_path / "other" / "*.py")):
+        assert [document.path.name for document in gather([pattern]).documents if document.path] == [".gitignore", "own.py"][
+            pattern.endswith("*.py") :
+        ]
+    assert reason_to_leave_out(Path("../other/made.py")) == "ignored"
+
+
+def test_what_leads_into_a_folder_of_secrets_is_one(tmp_path: Path) -> None:
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "config").write_text("hush")
+    (tmp_path / "conf").symlink_to(tmp_path / ".aws")
+    assert is_secret(tmp_path / "conf" / "config")

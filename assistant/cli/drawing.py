@@ -17,6 +17,7 @@ from assistant.cli.session import Held, connected, show
 from assistant.cli.terminal import Progress, confirm, print_text, printable
 from assistant.document import check_creatable, create
 from assistant.errors import NoEdit, UsageError
+from assistant.gathering import secret_note
 from assistant.new_paths import path_beside
 from assistant.plotting import Drawn, check_drawable, drawn, plot_turn
 from assistant.sandbox import check_available
@@ -36,6 +37,8 @@ def draw(options: argparse.Namespace) -> int:
     """
     _check(options)
     table = read_table(Path(options.data)) if options.data else None
+    for note in secret_note(Path(options.data)) if options.data else ():
+        print(printable(note), file=sys.stderr)
     turn = plot_turn(options.question, table)
     if options.show_context:
         return print_context(turn)

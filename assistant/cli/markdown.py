@@ -7,7 +7,7 @@ from typing import ClassVar
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.markdown import CodeBlock, Markdown, MarkdownElement
-from rich.segment import Segments
+from rich.segment import Segment, Segments
 from rich.syntax import Syntax
 from rich.text import Text
 
@@ -58,9 +58,11 @@ class MarkdownPrinter:
 
     def _rendered(self, block: str) -> Segments:
         """A block without the empty lines that Rich puts before and after lists and tables."""
-        lines = self._console.render_lines(_Markdown(block), pad=False, new_lines=True)
+        lines = self._console.render_lines(_Markdown(block, hyperlinks=False), pad=False, new_lines=True)
         filled = [number for number, line in enumerate(lines) if "".join(segment.text for segment in line).strip()]
-        return Segments(segment for line in lines[filled[0] : filled[-1] + 1] for segment in line) if filled else Segments(())
+        shown = lines[filled[0] : filled[-1] + 1] if filled else []
+        # Once more printable: `&#8238;` in Markdown is a character, too.
+        return Segments(Segment(printable(each.text), each.style, each.control) for line in shown for each in line)
 
     def _tail(self) -> Text:
         lines = self._pending.rstrip("\n").split("\n")

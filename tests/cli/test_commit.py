@@ -138,3 +138,7 @@ def test_a_staged_secret_is_not_shown(run: Callable, repository: Path) -> None:
     git(repository, "add", ".env", "adder.py")
     shown = run("commit", "--show-context")
     assert "+def add" in shown.stdout and "canary" not in shown.stdout and ".env" in shown.stdout
+
+
+def test_a_message_holds_nothing_that_a_terminal_obeys() -> None:
+    assert message_of("feat: add\x1b]0;title\x07 it\r\n\nAll \x9b2Jof it.\r\n") == "feat: add]0;title it\n\nAll 2Jof it.\n"

@@ -187,6 +187,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "no_message": committed,
     "copied_code": lambda world: world.run("tests", "a.py", says=FIXED),
+    "hidden_characters": lambda world: world.run("fix", "--diff", "a.py", says=f"{FIXED[:-4]}  # \x1b]0;title\x07\n```"),
     "unknown_name": lambda world: world.run("fix", "--diff", "a.py", says="def add(a, b):\n    return total(a, b)\n```"),
     "unverified": lambda world: world.run("fix", "--check", "false", "a.py"),
     "broken_syntax": lambda world: world.run("fix", "--diff", "a.py", says="def add(a, b:\n    return a + b\n```"),
