@@ -14,6 +14,7 @@
 
 (require 'cl-lib)
 (require 'jsonrpc)
+(require 'map)
 (require 'project)
 (require 'subr-x)
 (require 'url-util)
@@ -88,9 +89,12 @@ a sentence."
 
 (defun starchat-connect ()
   "The connection to the server, which is started where it does not run."
-  (unless (and starchat--connection (jsonrpc-running-p starchat--connection))
-    (starchat--start))
+  (unless (starchat-running-p) (starchat--start))
   starchat--connection)
+
+(defun starchat-running-p ()
+  "Whether the server runs."
+  (and starchat--connection (jsonrpc-running-p starchat--connection)))
 
 (defun starchat--start ()
   "Start the server, and greet it."
@@ -128,7 +132,7 @@ a sentence."
 (defun starchat-shutdown ()
   "End the server."
   (interactive)
-  (when (and starchat--connection (jsonrpc-running-p starchat--connection))
+  (when (starchat-running-p)
     (ignore-errors (jsonrpc-request starchat--connection :shutdown nil :timeout 3))
     (ignore-errors (jsonrpc-notify starchat--connection :exit nil))
     (ignore-errors (jsonrpc-shutdown starchat--connection t)))
@@ -254,9 +258,11 @@ One that was made for another text is refused, with the new text sent before."
 (defun starchat-lighter ()
   "What the mode line says."
   (pcase-let ((`(,_token ,title . ,message) (car starchat--jobs))
-              (state (plist-get starchat--model :state)))
+              ((map :state :progress :remote) starchat--model))
     (cond (title (format " [%s: %s]" title message))
-          ((member state '("loading" "starting" "preparing" "failed")) (format " StarChat[%s]" state))
+          ((member state '("loading" "starting" "preparing" "failed"))
+           (format " StarChat[%s%s]" state (if progress (format " %d%%" (round (* 100 progress))) "")))
+          (remote (format " StarChat[to %s]" remote))
           (t " StarChat"))))
 
 ;;;; Answers

@@ -17,6 +17,7 @@
 
 (require 'starchat-connection)
 (require 'starchat-chat)
+(require 'starchat-ghost)
 (require 'flymake)
 (require 'easymenu)
 
@@ -78,7 +79,7 @@ The server is told of the text first."
           (replace-regexp-in-string "[ \t\n]+" " " (flymake-diagnostic-text diagnostic))))
 
 (defmacro starchat--define (name documentation &rest more)
-  "Define the command starchat-NAME, described by DOCUMENTATION.
+  "Define the command of NAME after starchat-, described by DOCUMENTATION.
 MORE are forms for further parts of its argument."
   (declare (indent 1))
   `(defun ,(intern (format "starchat-%s" name)) ()
@@ -146,13 +147,14 @@ MORE are forms for further parts of its argument."
     ["Chats..." starchat-chat-resume] ["Show the last answer" starchat-answer] "--"
     ["Translate..." starchat-translate] ["Write tests" starchat-tests] ["Draw a figure..." starchat-plot] "--"
     ["Stop" starchat-cancel] ["Take the last edit back" starchat-undo] ["Try again" starchat-retry]
+    ["Ghost text" starchat-ghost-mode :style toggle :selected starchat-ghost-mode]
     ["Start the server again" starchat-restart]))
 
 ;;;###autoload
 (define-minor-mode starchat-mode
   "Keys, a menu and a place in the mode line for the assistant.
 It says in the mode line what it is doing."
-  :lighter (:eval (starchat-lighter))
+  :lighter (:eval (string-replace "%" "%%" (starchat-lighter)))
   :group 'starchat)
 
 (provide 'starchat)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.editor_clients.driven import Driven
 from tests.editor_clients.terminal import PATIENCE, Terminal, until
 
 _SERVER = """
@@ -19,7 +20,7 @@ _SERVER = """
 """
 
 
-class Emacs:
+class Emacs(Driven):
     """A running Emacs that read `init` (Lisp) and nothing of the user's."""
 
     def __init__(self, program: Path, folder: Path, environment: Mapping[str, str], init: str, *arguments: str) -> None:
@@ -27,12 +28,14 @@ class Emacs:
         self.version = version_of(program)
         (folder / "init.el").write_text(_SERVER.replace("FOLDER", str(folder)) + init)
         command = (program, "-nw", "-Q", "-l", folder / "init.el", *arguments)
-        self.terminal = Terminal(command, folder, environment)
-        until(self._answers, what="Emacs answers")
+        super().__init__(Terminal(command, folder, environment))
+
+    def request(self, expression: str) -> Sequence[str | Path]:
+        return (self._client, "-s", self._socket, "--eval", expression)
 
     def lisp(self, form: str) -> Any:
         """The value of a form in the buffer that is seen, by way of JSON."""
-        done = self._ask(f"(with-current-buffer (window-buffer (selected-window)) (json-encode {form}))")
+        done = self.ask(f"(with-current-buffer (window-buffer (selected-window)) (json-encode {form}))")
         assert done.returncode == 0, f"{done.stderr}{done.stdout}\n{self.terminal.screen()}"
         return json.loads(re.sub(r"\\(.)", r"\1", done.stdout.strip()[1:-1], flags=re.DOTALL))
 
@@ -47,30 +50,11 @@ class Emacs:
         """The text of the buffer that is seen."""
         return self.lisp("(buffer-substring-no-properties (point-min) (point-max))")
 
-    def press(self, *keys: str) -> None:
-        """Press keys, by tmux's names."""
-        self.terminal.press(*keys)
-
     def command(self, name: str) -> None:
         """Type `M-x name`."""
         self.terminal.press("M-x")
         self.terminal.type(name)
         self.terminal.press("Enter")
-
-    def close(self) -> None:
-        """End it."""
-        self.terminal.close()
-
-    def _answers(self) -> bool:
-        done = self._ask("1")
-        return done.returncode == 0 and done.stdout.strip() == "1"
-
-    def _ask(self, form: str) -> subprocess.CompletedProcess[str]:
-        command = [self._client, "-s", self._socket, "--eval", form]
-        try:
-            return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"Emacs is busy, or asks something:\n{self.terminal.screen()}") from None
 
 
 def version_of(program: Path) -> str:

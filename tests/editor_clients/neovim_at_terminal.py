@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.editor_clients.driven import Driven
 from tests.editor_clients.terminal import PATIENCE, Terminal, until
 
 
-class Neovim:
+class Neovim(Driven):
     """A running Neovim that read `init` (Lua) and nothing of the user's."""
 
     def __init__(self, program: Path, folder: Path, environment: Mapping[str, str], init: str, *arguments: str) -> None:
@@ -19,13 +20,15 @@ class Neovim:
         self.version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.split()[1][1:]
         (folder / "init.lua").write_text(init)
         command = (program, "--clean", "-u", folder / "init.lua", "--listen", self._socket, *arguments)
-        self.terminal = Terminal(command, folder, environment)
-        until(self._answers, what="Neovim answers")
+        super().__init__(Terminal(command, folder, environment))
+
+    def request(self, expression: str) -> Sequence[str | Path]:
+        return (self._program, "--server", self._socket, "--remote-expr", expression)
 
     def lua(self, chunk: str) -> Any:
         """What a chunk of Lua returns, by way of JSON; None for nil."""
         code = json.dumps(f"return vim.json.encode({{(function() {chunk} end)()}})", ensure_ascii=False)
-        done = self._ask(f"luaeval('loadstring(_A)()', {code})")
+        done = self.ask(f"luaeval('loadstring(_A)()', {code})")
         assert done.returncode == 0, f"{done.stderr}\n{self.terminal.screen()}"
         return next(iter(json.loads(done.stdout)), None)
 
@@ -40,29 +43,10 @@ class Neovim:
         """The text of the current buffer."""
         return self.lua('return table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, false), "\\n")') + "\n"
 
-    def press(self, *keys: str) -> None:
-        """Press keys, by tmux's names."""
-        self.terminal.press(*keys)
-
     def command(self, line: str) -> None:
         """Type a command line and run it."""
         self.terminal.type(f":{line}")
         self.terminal.press("Enter")
-
-    def close(self) -> None:
-        """End it."""
-        self.terminal.close()
-
-    def _answers(self) -> bool:
-        done = self._ask("1")
-        return done.returncode == 0 and done.stdout.strip() == "1"
-
-    def _ask(self, expression: str) -> subprocess.CompletedProcess[str]:
-        command = [self._program, "--server", self._socket, "--remote-expr", expression]
-        try:
-            return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL)
-        except subprocess.TimeoutExpired:  # it waits for a key: look at the screen instead
-            raise AssertionError(f"Neovim is busy, or asks something:\n{self.terminal.screen()}") from None
 
 
 _MESSAGES = "return vim.api.nvim_exec2('messages', {output = true}).output"

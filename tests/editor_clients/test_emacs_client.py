@@ -17,8 +17,8 @@ from tests.editor_clients import golden_paths as golden
 from tests.editor_clients.conftest import BENCH, CLIENTS, REAL_MODEL
 from tests.editor_clients.emacs_at_terminal import Emacs, version_of
 from tests.editor_clients.processes import server_process
-from tests.editor_clients.real_fix import SUMS, check_fix
 from tests.editor_clients.terminal import until
+from tests.real_fix import SUMS, check_fix
 from tests.server.buffer import BUGGY, FIXED, REPLY, engine_is_idle
 
 Seen = Callable[..., AbstractContextManager[None]]
@@ -30,6 +30,11 @@ INIT = f"""
 (add-hook 'python-mode-hook #'starchat-mode)
 (setq starchat-settings '(:model "MODEL"))
 """
+COMPILE = "(progn (setq byte-compile-error-on-warn t) (batch-byte-compile))"
+CHECKDOC = """(progn
+  (require 'checkdoc)
+  (setq checkdoc-verb-check-experimental-flag nil checkdoc-arguments-in-order-flag nil)
+  (mapc #'checkdoc-file (directory-files "." t "\\\\.el$")))"""
 NUMBERS = " ".join(map(str, range(500)))
 
 
@@ -232,6 +237,38 @@ def test_a_model_that_is_still_loading_is_waited_for(
         holds(editor, FIXED)
 
 
+def test_ghost_text_is_shown_and_accepted(emacs: Callable[..., Emacs], scripted: Callable[..., str], seen: Seen) -> None:
+    editor = emacs(scripted({"match": "fim_middle", "reply": " gcd(a, b)"}, {"reply": "no"}))
+    with seen(golden.GHOST, "Emacs", editor.version):
+        editor.command("starchat-ghost-mode")
+        editor.until('(equal (plist-get starchat--model :state) "ready")')
+        editor.press("M->")
+        editor.terminal.type("value =")
+        editor.until('(equal (starchat-ghost-text) " gcd(a, b)")')
+        editor.terminal.shows("value = gcd(a, b)")
+        assert editor.text() == BUGGY + "value ="
+        editor.press("C-g")
+        editor.until("(null (starchat-ghost-text))")
+        editor.press("BSpace", "=")
+        editor.until("(and (starchat-ghost-text) t)")
+        editor.press("M-Right")
+        holds(editor, BUGGY + "value = gcd(a,")
+        editor.press("C-/", "BSpace", "=")
+        editor.until("(and (starchat-ghost-text) t)")
+        editor.terminal.picture(BENCH / "emacs-ghost.svg", "Emacs")
+        editor.press("Tab")
+        holds(editor, BUGGY + "value = gcd(a, b)")
+        assert editor.lisp("(null starchat-ghost-shown-mode)")
+
+
+def test_it_says_where_text_goes(emacs: Callable[..., Emacs], scripted: Callable[..., str]) -> None:
+    editor = emacs(scripted({"reply": "no"}))
+    editor.lisp('(starchat--told (quote starchat/status) (list :state "ready" :model "m" :remote "api.example.com"))')
+    editor.terminal.shows("StarChat[to api.example.com]")
+    editor.lisp('(starchat--told (quote starchat/status) (list :state "loading" :model "m" :progress 0.4))')
+    editor.terminal.shows("StarChat[loading 40%]")
+
+
 def test_a_real_model_fixes_a_bug(emacs: Callable[..., Emacs], real_model: str, seen: Seen) -> None:
     editor = emacs(real_model, text=SUMS)
     with seen(golden.FIX, "Emacs", editor.version, REAL_MODEL):
@@ -241,10 +278,10 @@ def test_a_real_model_fixes_a_bug(emacs: Callable[..., Emacs], real_model: str, 
         check_fix(outcome, editor.text())
 
 
-def test_it_compiles_without_a_warning(installed: Callable[..., Path], home: Path, seen: Seen) -> None:
+def test_it_compiles_without_a_warning_and_is_documented(installed: Callable[..., Path], home: Path, seen: Seen) -> None:
     with seen(golden.INSTALL, "Emacs", version_of(installed("emacs"))):
-        compile_all = "(progn (setq byte-compile-error-on-warn t) (batch-byte-compile))"
-        files = shutil.copytree(CLIENTS / "emacs", home / "client").glob("*.el")
-        command = [installed("emacs"), "-Q", "--batch", "-L", home / "client", "--eval", compile_all, *sorted(files)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
+        folder = shutil.copytree(CLIENTS / "emacs", home / "client")
+        for form, files in (COMPILE, folder.glob("*.el")), (CHECKDOC, ()):
+            command = [installed("emacs"), "-Q", "--batch", "-L", folder, "--eval", form, *sorted(files)]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=folder)
+            assert (done.returncode, "Warning" in done.stderr) == (0, False), done.stderr

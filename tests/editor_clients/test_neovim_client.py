@@ -15,8 +15,8 @@ from tests.editor_clients import golden_paths as golden
 from tests.editor_clients.conftest import BENCH, CLIENTS, REAL_MODEL
 from tests.editor_clients.neovim_at_terminal import Neovim
 from tests.editor_clients.processes import server_process
-from tests.editor_clients.real_fix import SUMS, check_fix
 from tests.editor_clients.terminal import until
+from tests.real_fix import SUMS, check_fix
 from tests.server.buffer import BUGGY, FIXED, REPLY, engine_is_idle
 
 Seen = Callable[..., AbstractContextManager[None]]
@@ -224,6 +224,14 @@ def test_code_is_translated_to_a_new_file(
         assert Path(made).parent == home / "work"
         editor.command("buffer numbers.py")
         holds(editor, BUGGY)
+
+
+def test_it_says_where_text_goes(neovim: Callable[..., Neovim], scripted: Callable[..., str]) -> None:
+    editor = neovim(scripted({"reply": "no"}))
+    editor.lua("require('starchat.status').on_status({state = 'ready', model = 'm', remote = 'api.example.com'})")
+    editor.terminal.shows("StarChat: m at api.example.com")
+    editor.lua("require('starchat.status').on_status({state = 'loading', model = 'm', progress = 0.4})")
+    editor.terminal.shows("StarChat: loading 40%")
 
 
 def test_a_real_model_fixes_a_bug(neovim: Callable[..., Neovim], real_model: str, seen: Seen, home: Path) -> None:

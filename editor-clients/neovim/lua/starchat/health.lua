@@ -38,11 +38,15 @@ function clients()
     vim.health.warn("The server does not run. It starts with the first file of a known type.", { "vim.lsp.enable('starchat')" })
   end
   for _, client in ipairs(found) do
-    vim.health.ok(("It serves %d buffers in %s."):format(vim.tbl_count(client.attached_buffers), client.root_dir or "single files"))
+    local buffers = vim.tbl_count(client.attached_buffers)
+    vim.health.ok(("It serves %d buffers in %s."):format(buffers, client.root_dir or "single files"))
   end
   local model = require("starchat.status").model()
   local report = model.state == "failed" and vim.health.error or vim.health.info
   report(("The model %s is %s. %s"):format(model.model or "", model.state or "not asked for yet", model.reason or ""))
+  if model.remote then
+    vim.health.warn(("Your code leaves this machine: it goes to %s."):format(model.remote))
+  end
 end
 
 return M

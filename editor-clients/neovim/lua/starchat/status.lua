@@ -3,7 +3,7 @@ local M = {}
 
 local space = vim.api.nvim_create_namespace("starchat.status")
 
-local model = {} ---@type { state?: string, model?: string, reason?: string }
+local model = {} ---@type { state?: string, model?: string, reason?: string, progress?: number, remote?: string }
 local jobs = {} ---@type table<string|integer, { title: string, message: string, buffer?: integer, mark?: integer }>
 local order = {} ---@type (string|integer)[]
 
@@ -18,7 +18,10 @@ function M.line()
   if not model.state or model.state == "off" then
     return ""
   end
-  return "StarChat: " .. (model.state == "ready" and model.model or model.state)
+  if model.state == "ready" then
+    return "StarChat: " .. model.model .. (model.remote and " at " .. model.remote or "")
+  end
+  return "StarChat: " .. model.state .. (model.progress and (" %d%%"):format(100 * model.progress) or "")
 end
 
 --- The state of the model, as `starchat/status` tells it.

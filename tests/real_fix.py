@@ -1,4 +1,4 @@
-"""A bug for a real small model: it is fixed inside its function, or the file stays as it was."""
+"""A bug for a real small model, in the shell and in editors: it is fixed inside its function, or the file stays as it was."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def untouched( x ):
 
 
 def check_fix(outcome: str, text: str) -> None:
-    """Whether the editor's text is what this outcome promises."""
+    """Whether the text is what this outcome promises."""
     if outcome != "applied":
         assert outcome == "no_edit"
         assert text == SUMS
