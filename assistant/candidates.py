@@ -1,6 +1,7 @@
 """What each candidate of a checked fix is asked for, and what is remembered of it.
 
-All candidates share the beginning of their prompt, which the model host keeps: only the last lines differ.
+The first is the likeliest reply.  Then comes what the model nearly wrote instead, the likeliest first: the prompt stays the
+same, so that only the rest of the reply is computed.  Where nothing of that is left, the model is told what did not help.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ from assistant.checking import Verdict
 from assistant.diff import hunks
 from assistant.document import Document
 from assistant.edits import plan_between
+from assistant.hesitation import Hesitations
 from assistant.lines import body, split_lines
 from assistant.region import Region
 from assistant.turn import Turn
 
 TEMPERATURE = 0.7
 """Of the candidates after the first two, which take the likeliest token."""
+
+BEGUN = 2
+"""Beginnings that are tried for each candidate wanted: many turn out as the same code in other words."""
 
 MOST_CHANGED = 6
 """A change of more lines is not described to the model: it would be read as the code to write."""
@@ -76,25 +81,54 @@ class Candidate:
         return f"`{' '.join(gone)}` was changed to `{' '.join(come)}`"
 
 
-def asked(turn: Turn, number: int, base: Base, before: Verdict, failed: Sequence[Candidate]) -> Turn:
-    """The turn of candidate `number`, counted from 0; `before` is what the check says of `base`.
-
-    The first takes the likeliest tokens, the second as well but explains first, those after them are drawn, in turn with and
-    without an explanation, by seeds of their own.  Each is told what the check said and which changes did not help.
-    """
-    problems = list(turn.problems)
-    if not before.passed:
-        problems.append(f"The check fails:\n\n{before.shown}")
-    problems += [
-        f"It was tried already, and did not help: {each.change}." for each in failed if each.base == base and each.change
-    ]
+def asked(turn: Turn, base: Base, before: Verdict) -> Turn:
+    """The turn of the first candidate, which takes the likeliest tokens; `before` is what the check says of `base`."""
+    problems = () if before.passed else (f"The check fails:\n\n{before.shown}",)
     assert turn.document is not None
     return replace(
         turn,
         document=replace(turn.document, text=base.text),
         lines=base.lines,
-        problems=tuple(problems),
-        explain=number % 2 == 1,
-        temperature=turn.temperature if number < 2 else TEMPERATURE,
+        problems=(*turn.problems, *problems),
+    )
+
+
+@dataclass
+class Series:
+    """The turns of one base's candidates, one after the other; `first` is the first of them."""
+
+    first: Turn
+    _waiting: Hesitations | None = None
+    _begun: int = 0
+    _told: int = 0
+
+    def next(self, samples: int, failed: Sequence[Candidate]) -> Turn | None:
+        """The turn after those of `failed`; None where as many were tried as make sense for so many samples."""
+        if self._waiting is None:
+            self._waiting = Hesitations()
+            return replace(self.first, waiting=self._waiting)
+        beginning = self._waiting.next() if self._begun < BEGUN * samples else None
+        if beginning is not None:
+            self._begun += 1
+            return replace(self.first, beginning=beginning, waiting=Hesitations())
+        if self._told + 1 >= samples:
+            return None
+        self._told += 1
+        return _told(self.first, self._told - 1, failed)
+
+
+def _told(first: Turn, number: int, failed: Sequence[Candidate]) -> Turn:
+    """The turn of a candidate that is told which changes did not help; `number` counts these from 0.
+
+    The first explains before it writes, those after it are drawn, in turn without and with an explanation, by seeds of their
+    own.
+    """
+    told = [f"It was tried already, and did not help: {each.change}." for each in failed if each.change]
+    return replace(
+        first,
+        problems=(*first.problems, *told),
+        explain=number % 2 == 0,
+        waiting=Hesitations() if number % 2 else None,
+        temperature=first.temperature if number == 0 else TEMPERATURE,
         seed=number,
     )

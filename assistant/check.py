@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from assistant.answer import Answer, Note
-from assistant.candidates import Base, Candidate, asked
+from assistant.candidates import Base, Candidate, Series, asked
 from assistant.checking import Bench, Verdict, bench_for
 from assistant.client import ModelClient
 from assistant.document import Document
@@ -144,6 +144,10 @@ class _Found:
         self.tried.append(f"Candidate {len(self.tried) + 1}: {sentence}")
         return Note(self.tried[-1])
 
+    def of(self, base: Base) -> list[Candidate]:
+        """The candidates that are changes of `base`."""
+        return [each for each, _ in self.judged if each.base == base]
+
     def best(self) -> Candidate:
         """The candidate with the most examples that hold, and of these the one that most candidates agree on."""
         return max(self.judged, key=lambda each: (each[1].score, self.votes[each[0].text]))[0]
@@ -162,9 +166,9 @@ async def _search(
     found = _Found()
     region = region_around(bench.document, turn.lines)
     base, shown = Base(bench.document.text, (region.start + 1, region.end), region), before
+    series = Series(asked(turn, base, shown))
     refusal = NoEdit("No candidate was an edit.")
-    for number in range(plan.samples):
-        attempt = asked(turn, number, base, shown, [each for each, _ in found.judged])
+    while len(found.judged) < plan.samples and (attempt := series.next(plan.samples, found.of(base))) is not None:
         try:
             async with aclosing(take(attempt, client)) as events:
                 async for event in events:
@@ -174,7 +178,8 @@ async def _search(
                     candidate = Candidate(event, bench.document, base)
         except NoEdit as error:
             refusal = error
-            yield found.note(f"no edit. {error.message}")
+            if not attempt.beginning.logprob:  # what the model hesitated over is often the same in other words
+                yield found.note(f"no edit. {error.message}")
             continue
         found.votes[candidate.text] = found.votes.get(candidate.text, 0) + 1
         if found.votes[candidate.text] > 1 or candidate.text == bench.document.text:
@@ -188,6 +193,7 @@ async def _search(
             return
         if verdict.held > shown.held:  # one bug of several: go on from here
             base, shown = candidate.as_base, verdict
+            series = Series(asked(turn, base, shown))
     if not found.judged:
         raise refusal
     yield Checked(found.best().whole, verified=False, tried=tuple(found.tried))

@@ -9,10 +9,10 @@ from itertools import zip_longest
 from tree_sitter import Node
 
 from assistant.document import Document
-from assistant.languages import Language
+from assistant.languages import PYTHON, Language
 from assistant.lines import split_lines
 from assistant.refusals import CodeChanged
-from assistant.trees import node_text, parse_tree
+from assistant.trees import node_text, parse_tree, unified, walk
 
 Token = tuple[str, int]
 """A piece of code, and the line that it stands in, counted from 0."""
@@ -77,6 +77,37 @@ def _alike(old: Sequence[Node], new: Sequence[Node]) -> int:
 def _is_whole(node: Node) -> bool:
     """Whether a node is one token, or none."""
     return not node.children or _is_comment(node) or _is_docstring(node) or bool(_TEXTS.search(node.type))
+
+
+def silent_spans(text: str, language: Language) -> tuple[tuple[int, int], ...]:
+    """Where comments and docstrings stand: their first character and the one after their last, in order, outermost only."""
+    if language.grammar is None:
+        return ()
+    spans: list[tuple[int, int]] = []
+    pending = [parse_tree(text, language)]
+    while pending:
+        node = pending.pop()
+        if node.type.endswith("comment") or _is_docstring(node):
+            spans.append((node.start_byte, node.end_byte))
+        else:
+            pending.extend(reversed(node.children))
+    encoded = unified(text).encode("utf-8", "surrogatepass")
+    places = [len(encoded[:place].decode("utf-8", "surrogatepass")) for span in spans for place in span]
+    return tuple(zip(places[::2], places[1::2], strict=True))
+
+
+def without_docstrings(text: str, language: Language) -> str:
+    """The text without the lines of Python's docstrings that stand in lines of their own, and the empty lines after them."""
+    if language != PYTHON:
+        return text
+    lines = split_lines(text)
+    gone: set[int] = set()
+    for node in walk(parse_tree(text, language)):
+        if _is_docstring(node) and node.parent is not None and len(node.parent.named_children) > 1:
+            gone.update(range(node.start_point.row, node.end_point.row + 1))
+    return "".join(
+        line for number, line in enumerate(lines) if number not in gone and not (number - 1 in gone and not line.strip())
+    )
 
 
 def _difference(before: str, after: str, old: Token | None, new: Token | None) -> str:

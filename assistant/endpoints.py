@@ -35,6 +35,7 @@ class EndpointProfile:
     counts: whether it answers `/tokenize`.
     predicts: whether it takes a `prediction`.
     fills: whether `/v1/completions` takes a `suffix`.
+    hesitates: whether a chat tells log-probabilities, with alternatives.
     """
 
     name: str
@@ -44,6 +45,7 @@ class EndpointProfile:
     counts: bool = True
     predicts: bool = True
     fills: bool = True
+    hesitates: bool = True
 
     @property
     def remote(self) -> bool:
@@ -63,17 +65,23 @@ async def probe(http: httpx2.AsyncClient, model: str | None) -> EndpointProfile:
     host = urlsplit(str(http.base_url)).hostname or ""
     entry = _entry(await _models(http, host), model, host)
     profile = EndpointProfile(
-        str(entry.get("id") or model), host, continues_assistant=False, counts=False, predicts=False, fills=False
+        str(entry.get("id") or model),
+        host,
+        continues_assistant=False,
+        counts=False,
+        predicts=False,
+        fills=False,
+        hesitates=False,
     )
     length = entry.get("max_model_len") or entry.get("context_length") or _meta(entry).get("n_ctx_train")
     profile = replace(profile, context_length=length if isinstance(length, int) else None)
     if entry.get("owned_by") == "starchat-assistant":
-        return replace(profile, continues_assistant=True, counts=True, predicts=True, fills=True)
+        return replace(profile, continues_assistant=True, counts=True, predicts=True, fills=True, hesitates=True)
     if entry.get("owned_by") == "vllm":
-        return replace(profile, continues_assistant=True, counts=await _counts(http, profile.name))
+        return replace(profile, continues_assistant=True, hesitates=True, counts=await _counts(http, profile.name))
     if entry.get("owned_by") == "llamacpp":
         window = await _window_of_slots(http) or profile.context_length
-        return replace(profile, continues_assistant=True, context_length=window)
+        return replace(profile, continues_assistant=True, hesitates=True, context_length=window)
     return profile
 
 

@@ -10,16 +10,17 @@ from typing import cast
 from assistant.client import ChatRequest, Delta, Done, ModelClient, Waiting
 from assistant.conversation import Conversation, start
 from assistant.reply import Reply, ReplyEvent, ReplyParser
-from assistant.wire import FinishReason, Usage
+from assistant.wire import FinishReason, Token, Usage
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A reply that is whole, why it ended, and what it cost."""
+    """A reply that is whole, why it ended, and what it cost; its tokens, where their alternatives were asked for."""
 
     reply: Reply
     finish_reason: FinishReason
     usage: Usage
+    tokens: tuple[Token, ...] = ()
 
 
 async def exchange(
@@ -33,19 +34,44 @@ async def exchange(
     Raises:
         AssistantError: as `ModelClient.stream`.
     """
-    parser = ReplyParser(_prefill(request.conversation))
-    block = _Block()
+    parser = ReplyParser(_prefill(request.conversation).removesuffix(request.begun))
+    block, tokens, begun = _Block(), list[Token](), _Begun(request.begun)
     async with aclosing(client.stream(request)) as items:  # type: ignore[type-var]  # it is an async generator
         async for item in items:
+            if isinstance(item, Waiting):
+                yield item
+                continue
+            text = begun.joined(item)
+            if text:
+                yield Delta(text)
+            whole = block.closed(parser.feed(text))
             if isinstance(item, Done):
                 reason: FinishReason = "loop" if item.loop else cast(FinishReason, item.finish_reason)
-                yield Exchange(parser.finish(), reason, item.usage)
+                yield Exchange(parser.finish(), reason, item.usage, tuple(tokens))
                 return
-            yield item
-            if isinstance(item, Delta) and any(map(enough, block.closed(parser.feed(item.text)))):
+            tokens += item.tokens
+            if any(map(enough, whole)):
                 break
     reply = parser.finish()
-    yield Exchange(reply, "stop", await _usage(client, request.conversation, reply.text))
+    yield Exchange(reply, "stop", await _usage(client, request.conversation, reply.text), tuple(tokens))
+
+
+class _Begun:
+    """What the prompt wrote of a reply, in front of the rest; a model that starts over says it itself."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._held = ""
+
+    def joined(self, item: Delta | Done) -> str:
+        """The next part of the whole."""
+        self._held += item.text if isinstance(item, Delta) else ""
+        wanted, said = self._text.lstrip(), self._held.lstrip()
+        over = bool(wanted) and said.startswith(wanted)
+        if wanted and not over and wanted.startswith(said) and isinstance(item, Delta):
+            return ""
+        text, self._text, self._held = self._held if over else self._text + self._held, "", ""
+        return text
 
 
 class _Block:

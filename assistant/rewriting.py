@@ -6,15 +6,17 @@ an edit is refused, and the reply is kept in the error.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from math import ceil
 
 from assistant.answer import Answer, Note
 from assistant.client import ChatRequest, Delta, ModelClient, Waiting
 from assistant.commands import Command
-from assistant.comments import refuse_changed_code, same_code
+from assistant.comments import refuse_changed_code, same_code, without_docstrings
 from assistant.context import Shown, check_room, fence_for, shown_path, shown_region, surroundings
 from assistant.conventions import conventions
 from assistant.conversation import Conversation, start
@@ -23,6 +25,7 @@ from assistant.edits import rewrite
 from assistant.endpoints import CHARACTERS_PER_TOKEN
 from assistant.errors import NoEdit
 from assistant.exchange import Exchange
+from assistant.hesitation import ALTERNATIVES, Beginning, Hesitations, beginnings
 from assistant.lines import split_lines
 from assistant.refusals import NoChange, UnknownName
 from assistant.region import Region
@@ -43,6 +46,7 @@ class Rewrite:
     max_tokens: the longest reply; None allows what the region asks for.  problems: what tools report about it.
     question: the user's own words.  seed: of a reply that is drawn.  first: the prompt of the first try.
     instructions: what the project asks of its code, as text before every prompt.
+    waiting: where to put what the model hesitated over, for a caller that makes further tries by itself.
     """
 
     command: Command
@@ -55,6 +59,7 @@ class Rewrite:
     seed: int | None = None
     first: Try = field(default_factory=Try)
     instructions: str = ""
+    waiting: Hesitations | None = None
 
 
 async def rewrite_region(task: Rewrite, client: ModelClient) -> AsyncGenerator[Waiting | Delta | Note | Answer]:
@@ -71,7 +76,10 @@ async def rewrite_region(task: Rewrite, client: ModelClient) -> AsyncGenerator[W
         request=lambda attempt: _request(task, attempt, client),
         enough=lambda code: _covers(task, code),
         judged=lambda exchanged, usage: _outcome(task, exchanged, usage),
-        first=task.first,
+        first=_first(task, client),
+        hesitated=partial(_hesitated, task) if _can_look(task, client) else None,
+        waiting=task.waiting or Hesitations(),
+        once=task.waiting is not None,
     )
     async with aclosing(until_usable(recipe, client)) as events:
         async for event in events:
@@ -110,8 +118,9 @@ async def _request(task: Rewrite, attempt: Try, client: ModelClient) -> ChatRequ
     allowed = task.max_tokens or await _allowance(conversation, region, client)
     fence = fence_for(region)
     prefilled = attempt.prefilled and client.profile.continues_assistant
+    begun = attempt.beginning.text if prefilled else ""
     if prefilled:
-        conversation = conversation.then("assistant", f"{fence}{task.document.language.fence}\n")
+        conversation = conversation.then("assistant", f"{fence}{task.document.language.fence}\n{begun}")
     return ChatRequest(
         conversation,
         max_tokens=allowed if attempt.prefilled else allowed + EXPLANATION_TOKENS,
@@ -120,7 +129,37 @@ async def _request(task: Rewrite, attempt: Try, client: ModelClient) -> ChatRequ
         stop=(f"\n{fence}",) if prefilled else (),
         prediction=region,
         urgency=task.command.urgency,
+        alternatives=ALTERNATIVES if attempt.watched else 0,
+        begun=begun,
     )
+
+
+def _can_look(task: Rewrite, client: ModelClient) -> bool:
+    """Whether the model may be asked what it hesitated over: a bug is where it does, and what else is asked for is not."""
+    return task.command.name == "fix" and client.profile.hesitates and client.profile.continues_assistant
+
+
+def _first(task: Rewrite, client: ModelClient) -> Try:
+    """The first try; where a function is repaired the reply begins with its head, or it might begin with what stands before."""
+    first = task.first
+    if not first.prefilled or not client.profile.continues_assistant or task.command.name != "fix":
+        return first
+    beginning = first.beginning if first.beginning.text else Beginning(_head(task))
+    return replace(first, beginning=beginning, watched=task.waiting is not None and not first.beginning.text)
+
+
+def _head(task: Rewrite) -> str:
+    """The region's text up to the name of the definition that it begins with; empty where it begins otherwise."""
+    text = _region_text(task)
+    line = text.partition("\n")[0]
+    name = next((each.name for each in definitions(text, task.document.language) if each.start == 0), "")
+    found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", line) if name else None
+    return line[: found.end()] if found else ""
+
+
+def _hesitated(task: Rewrite, exchanged: Exchange, attempt: Try) -> tuple[Beginning, ...]:
+    blocks = exchanged.reply.blocks
+    return beginnings(attempt.beginning.text, exchanged.tokens, blocks[0].code, task.document.language) if blocks else ()
 
 
 async def _allowance(conversation: Conversation, region: str, client: ModelClient) -> int:
@@ -141,6 +180,8 @@ def _outcome(task: Rewrite, exchanged: Exchange, usage: Usage) -> Answer | NoEdi
     reply = exchanged.reply
     try:
         code = code_of(reply, exchanged.finish_reason, task.document.language, _subject(task))
+        if task.command.name == "fix" and without_docstrings(_region_text(task), task.document.language) == _region_text(task):
+            code = without_docstrings(code, task.document.language)  # what documents nothing is to be repaired, not documented
         plan = rewrite(task.document, task.region, code)
         if task.command.name == "fix":
             _refuse_what_cannot_help(task.document, plan.apply(task.document.text), code)

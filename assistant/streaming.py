@@ -13,7 +13,7 @@ from assistant.endpoints import EndpointProfile
 from assistant.errors import HostCrashed, HostError
 from assistant.server_errors import from_wire
 from assistant.sse import Comment, Event
-from assistant.wire import COMMENT, Urgency, Usage
+from assistant.wire import COMMENT, Token, Urgency, Usage
 
 SILENCE_SECONDS = 20.0
 SILENCES = 3
@@ -25,6 +25,8 @@ class ChatRequest:
 
     max_tokens: None leaves it to the host.
     prediction: text that the reply is likely to repeat.
+    alternatives: how many of the likeliest tokens are wanted at each place, with their log-probabilities.
+    begun: the end of the conversation that is to count as the beginning of the reply.
     client: who asks, such as `lsp:4711`; requests of one client take turns with those of others.
     """
 
@@ -37,6 +39,8 @@ class ChatRequest:
     prediction: str = ""
     urgency: Urgency = "chat"
     client: str = ""
+    alternatives: int = 0
+    begun: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +60,13 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """The next part of the reply."""
+    """The next part of the reply; the tokens behind it where their alternatives were asked for.
+
+    The tokens of text that is still held back may come with text before it.
+    """
 
     text: str
+    tokens: tuple[Token, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +97,10 @@ class Reading:
             if chunk.get("error"):
                 raise from_wire(chunk["error"] if isinstance(chunk["error"], dict) else {"message": str(chunk["error"])})
             self._usage = _usage(chunk["usage"]) if chunk.get("usage") else self._usage
-            texts = [self._text(choice) for choice in chunk.get("choices", ())[:1]]
+            parts = [Delta(self._text(choice), _tokens(choice)) for choice in chunk.get("choices", ())[:1]]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise HostError("The server sent an event that is no part of a reply.", "Check that the URL is right.") from error
-        return [Delta(text) for text in texts if text]
+        return [part for part in parts if part.text or part.tokens]
 
     def done(self, cut_off: HostError) -> Done:
         """The end of a stream that is over; raises `cut_off` where it gave no reason."""
@@ -120,6 +128,8 @@ def body_of(request: ChatRequest, conversation: Conversation, profile: EndpointP
         "max_tokens": request.max_tokens,
         "seed": request.seed,
         "stop": list(request.stop),
+        "logprobs": True if request.alternatives else None,
+        "top_logprobs": request.alternatives or None,
         "prediction": {"type": "content", "content": request.prediction} if request.prediction and profile.predicts else None,
     }
     return body | {name: value for name, value in optional.items() if value not in (None, [])}
@@ -176,6 +186,17 @@ def _waiting(comment: str) -> list[Waiting | Delta]:
         return [Waiting(told["state"], told.get("progress"), told.get("ahead"))]
     except (ValueError, KeyError, TypeError, AttributeError):
         return []
+
+
+def _tokens(choice: Mapping[str, Any]) -> tuple[Token, ...]:
+    return tuple(
+        Token(
+            str(told["token"]),
+            float(told["logprob"]),
+            tuple((str(each["token"]), float(each["logprob"])) for each in told.get("top_logprobs") or ()),
+        )
+        for told in (choice.get("logprobs") or {}).get("content") or ()
+    )
 
 
 def _usage(raw: Mapping[str, Any]) -> Usage:

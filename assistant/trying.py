@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import log
 
 from assistant.answer import Answer, Note
 from assistant.client import ChatRequest, Delta, ModelClient, Waiting
@@ -13,8 +14,15 @@ from assistant.commands import Command
 from assistant.context import fenced
 from assistant.errors import NoEdit
 from assistant.exchange import Exchange, exchange
+from assistant.hesitation import NOTHING, Beginning, Hesitations
 from assistant.refusals import BrokenSyntax, CodeChanged, CopiedCode, NoChange, NoMessage, UnknownName
 from assistant.wire import Usage
+
+LIKELY = log(0.15)
+"""What is offered without a check must have been at least so likely: over code without a bug, a model hesitates less."""
+
+SECOND_THOUGHTS = 3
+"""Beginnings that the model hesitated over are tried so many times."""
 
 EXPLANATION_TOKENS = 400
 """What a try that explains before it writes may say beside the code."""
@@ -22,10 +30,15 @@ EXPLANATION_TOKENS = 400
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One prompt: a section of the command's prompt file, and the values that this section has beyond those of the first."""
+    """One prompt: a section of the command's prompt file, and the values that this section has beyond those of the first.
+
+    beginning: the code that the reply begins with.  watched: whether the model is asked what it hesitated over.
+    """
 
     section: str = "user"
     values: dict[str, str] = field(default_factory=dict)
+    beginning: Beginning = NOTHING
+    watched: bool = False
 
     @property
     def prefilled(self) -> bool:
@@ -39,6 +52,8 @@ class Recipe:
 
     request: what is sent in a try.  enough: whether a block that has closed can be all that was asked for.
     judged: the answer that a reply amounts to, or why it is none.  first: the prompt to begin with.
+    hesitated: what the model nearly wrote in a watched try; None where that is not to be looked at.
+    waiting: where that is put, and taken from.  once: the caller decides about what follows the first try.
     """
 
     command: Command
@@ -46,6 +61,9 @@ class Recipe:
     enough: Callable[[str], bool]
     judged: Callable[[Exchange, Usage], Answer | NoEdit]
     first: Try = field(default_factory=Try)
+    hesitated: Callable[[Exchange, Try], Sequence[Beginning]] | None = None
+    waiting: Hesitations = field(default_factory=Hesitations)
+    once: bool = False
 
 
 async def until_usable(recipe: Recipe, client: ModelClient) -> AsyncGenerator[Waiting | Delta | Note | Answer]:
@@ -65,16 +83,20 @@ async def until_usable(recipe: Recipe, client: ModelClient) -> AsyncGenerator[Wa
                 if isinstance(item, Exchange):
                     usage += item.usage
                     outcome = await asyncio.to_thread(recipe.judged, item, usage)  # seconds, for a file of a megabyte
+                    if recipe.hesitated is not None and upcoming.watched:
+                        recipe.waiting.add(await asyncio.to_thread(recipe.hesitated, item, upcoming))
                 else:
                     yield item
         if isinstance(outcome, Answer):
             yield outcome
             return
-        following = _next_try(recipe.command, outcome, tried)
+        following = (
+            None if recipe.once else _second_thought(recipe, outcome, tried) or _next_try(recipe.command, outcome, tried)
+        )
         if following is None:
             raise _final(outcome, tried)
         upcoming = following
-        yield Note(_REASONS[upcoming.section])
+        yield Note(_reason(upcoming))
 
 
 _REASONS = {
@@ -85,6 +107,27 @@ _REASONS = {
     "form": "The message had not the right form. Asking once more.",
     "copied": "The answer repeats the code under test. Asking once more.",
 }
+
+
+def _reason(upcoming: Try) -> str:
+    if upcoming.watched:
+        return "The model changed nothing. Looking where it hesitated."
+    if upcoming.beginning.logprob:
+        return f"Trying what it nearly wrote instead ({upcoming.beginning.percent} %)."
+    return _REASONS[upcoming.section]
+
+
+def _second_thought(recipe: Recipe, refusal: NoEdit, tried: list[Try]) -> Try | None:
+    """After a reply that changes nothing, the same with an eye on where the model hesitates, then what it nearly wrote."""
+    if recipe.hesitated is None or not tried[-1].prefilled:
+        return None
+    if not any(attempt.watched for attempt in tried):
+        return replace(recipe.first, watched=True) if isinstance(refusal, NoChange) else None
+    if len([attempt for attempt in tried if attempt.beginning.logprob]) < SECOND_THOUGHTS:
+        beginning = recipe.waiting.next(LIKELY)
+        if beginning is not None:
+            return Try(beginning=beginning)
+    return Try("unchanged") if recipe.command.has("unchanged") else None
 
 
 def _next_try(command: Command, refusal: NoEdit, tried: list[Try]) -> Try | None:
@@ -114,9 +157,10 @@ def _called_for(refusal: NoEdit) -> Try | None:
 
 
 def _final(refusal: NoEdit, tried: list[Try]) -> NoEdit:
-    if isinstance(refusal, NoChange) and len(tried) > 1:
+    different = [attempt for attempt in tried if not attempt.watched]
+    if isinstance(refusal, NoChange) and len(different) > 1:
         return NoChange(
-            f"The model found nothing to change, in {len(tried)} tries.",
+            f"The model found nothing to change, in {len(different)} tries.",
             "Choose the function that fails, or a stronger model with -m.",
             refusal.reply,
         )

@@ -27,6 +27,7 @@ from assistant.document import Document
 from assistant.edits import region_of
 from assistant.errors import ContextOverflow, UsageError
 from assistant.exchange import Exchange, exchange
+from assistant.hesitation import NOTHING, Beginning, Hesitations
 from assistant.languages import PYTHON, Language, language_named
 from assistant.region import Region
 from assistant.reply import Reply
@@ -54,6 +55,8 @@ class Turn:
     max_tokens: the longest reply; None takes what the window leaves.
     seed: of replies that are drawn.  explain: whether an edit's first try says what is wrong before it writes.
     instructions: what the project asks of its code (`assistant.instructions`), as text before every prompt.
+    beginning: what the code of an edit begins with.  waiting: where to put what the model hesitated over, for a caller that
+        makes further tries by itself: then there is one try only.
     """
 
     command: Command
@@ -69,6 +72,8 @@ class Turn:
     seed: int | None = None
     explain: bool = False
     instructions: str = ""
+    beginning: Beginning = NOTHING
+    waiting: Hesitations | None = None
 
 
 async def take(turn: Turn, client: ModelClient) -> AsyncGenerator[Event]:
@@ -172,8 +177,9 @@ def _rewrite(turn: Turn) -> Rewrite:
         (*turn.problems, *seen),
         turn.question,
         seed=turn.seed,
-        first=Try("unchanged") if turn.explain and turn.command.has("unchanged") else Try(),
+        first=Try("unchanged") if turn.explain and turn.command.has("unchanged") else Try(beginning=turn.beginning),
         instructions=turn.instructions,
+        waiting=turn.waiting,
     )
 
 

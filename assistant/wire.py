@@ -42,6 +42,27 @@ COMMENT = "starchat "
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """One token of a reply: its text, its log-probability (natural), and the likeliest texts in its place with theirs.
+
+    A token that is only a part of a character has U+FFFD in its text.
+    """
+
+    text: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+    def as_openai(self) -> dict[str, object]:
+        """The token as an element of `logprobs.content` of the OpenAI API."""
+        top = [_likelihood(text, logprob) for text, logprob in self.top]
+        return {**_likelihood(self.text, self.logprob), "top_logprobs": top}
+
+
+def _likelihood(text: str, logprob: float) -> dict[str, object]:
+    return {"token": text, "logprob": logprob, "bytes": None if "\ufffd" in text else list(text.encode())}
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens of one request.  `cached` prompt tokens were found in the prefix cache and not computed again."""
 

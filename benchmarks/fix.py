@@ -32,6 +32,21 @@ PEERS = (
 )
 GOALS = {"plain": 18, "doctest": 22}
 
+AGAIN = {
+    "Trying what it nearly wrote": "what it nearly wrote",
+    "Asking it once more, to say": "an explanation",
+    "Asking once more": "another repair",
+}
+"""Words by which our command says that it tries again, and how."""
+
+SHOWS = "As it is, the check fails"
+EXAMPLES = {
+    SHOWS: "examples show the bug",
+    "passes already": "examples do not show it",
+    "nothing is checked": "there are none to try",
+}
+"""Words by which our command says what the examples are good for."""
+
 
 def main() -> int:
     """Run what is missing, then print and keep the table."""
@@ -76,7 +91,41 @@ def _chunk(options: argparse.Namespace, bench: Path, data: Path, folder: Path, f
 
 def _rows(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     chosen = [folder / f"{first:03}.json" for first in range(options.first, options.last, CHUNK)]
-    return [row for path in chosen for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
+    return [
+        row | {"said": _said(path, row["id"])}
+        for path in chosen
+        for row in json.loads(path.read_text(encoding="utf-8"))["rows"]
+    ]
+
+
+def _said(result: Path, case: str) -> str:
+    """All that our command printed for this case."""
+    kept = result.parent / "work" / f"{result.stem}.fixed.jsonl"
+    told = (json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines())
+    return next((str(one.get("reply") or "") for one in told if one["id"] == case), "")
+
+
+def _apart(options: argparse.Namespace, rows: list[dict[str, Any]]) -> list[Figure]:
+    """What is told of some of the cases: those with one attempt, or those whose examples say something."""
+    if options.mode == "plain":
+        first = [row for row in rows if not any(words in row["said"] for words in AGAIN)]
+        seconds = [row["seconds"] for row in first] or [0.0]
+        return [
+            _figure(Goal("cases where one attempt was enough", None, "", at_most=False), len(first)),
+            _figure(Goal("seconds of these, median", 16, "s"), statistics.median(seconds)),
+            *(_fixed(f"fixed after {how}", rows, words) for words, how in AGAIN.items()),
+        ]
+    verified = [row for row in rows if "the check passes." in row["said"] and SHOWS in row["said"]]
+    return [
+        *(_fixed(f"fixed where {what}", rows, words) for words, what in EXAMPLES.items()),
+        _figure(Goal("shown as verified", None, "", at_most=False), len(verified)),
+        _figure(Goal("shown as verified, and not fixed", None, ""), sum(not row["passed"] for row in verified)),
+    ]
+
+
+def _fixed(name: str, rows: list[dict[str, Any]], words: str) -> Figure:
+    chosen = [row for row in rows if words in row["said"]]
+    return _figure(Goal(f"{name} ({len(chosen)})", None, "", at_most=False), sum(row["passed"] for row in chosen))
 
 
 def _report(options: argparse.Namespace, rows: list[dict[str, Any]]) -> int:
@@ -93,6 +142,7 @@ def _report(options: argparse.Namespace, rows: list[dict[str, Any]]) -> int:
         ),
         _figure(Goal("left unchanged, and said so", None, ""), sum(not row["edited"] for row in rows)),
         _figure(Goal("seconds a case, median", 35, "s"), statistics.median(row["seconds"] for row in rows)),
+        *_apart(options, rows),
     ]
     print("\n".join(map(str, figures)))
     for peer, figure in PEERS:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant.comments import code_tokens, refuse_changed_code, same_code
+from assistant.comments import code_tokens, refuse_changed_code, same_code, without_docstrings
 from assistant.document import Document
 from assistant.languages import LANGUAGES, language_named
 from assistant.refusals import CodeChanged
@@ -149,3 +149,19 @@ def test_looking_where_texts_differ_is_looking_everywhere(before: str) -> None:
         seen.add(same_code(document, after))
         assert same_code(document, after) == (everywhere[0] == everywhere[1]), after
     assert seen == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ('def f():\n    """One."""\n    return 1\n', "def f():\n    return 1\n"),
+        (
+            'class A:\n    """A.\n\n    More.\n    """\n\n    def f(self):\n        """F."""\n        return ""\n',
+            'class A:\n    def f(self):\n        return ""\n',
+        ),
+        ('def f():\n    """All there is."""\n', 'def f():\n    """All there is."""\n'),
+        ('def f():\n    x = """no docstring"""\n    return x\n', 'def f():\n    x = """no docstring"""\n    return x\n'),
+    ],
+)
+def test_docstrings_are_taken_out_with_their_lines(text: str, left: str) -> None:
+    assert without_docstrings(text, language_named("Python") or LANGUAGES[0]) == left

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -13,11 +13,12 @@ from typing import Literal
 from assistant.conversation import Conversation
 from assistant.errors import AssistantError, ContextOverflow, HostError, UsageError
 from assistant.hosting import stopping
-from assistant.hosting.engine import EngineRequest, Finish
+from assistant.hosting.engine import EngineRequest, Finish, Piece
 from assistant.hosting.model_host import Loaded, ModelHost, as_failure
 from assistant.hosting.requests import Call, Fill, Source
 from assistant.hosting.scheduler import BRIEF_TOKENS, Ticket
-from assistant.template import Encoded, encode, encode_fill
+from assistant.template import Encoded, Tokenizer, encode, encode_fill
+from assistant.wire import Token
 
 log = logging.getLogger("assistant.hosting")
 
@@ -45,9 +46,13 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The next part of the reply."""
+    """The next part of the reply, and the tokens behind it where the call asks for log-probabilities.
+
+    Text that could begin a stop text is held back, its tokens are not.
+    """
 
     text: str
+    tokens: tuple[Token, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +122,11 @@ async def _steps(host: ModelHost, call: Call, ticket: Ticket) -> AsyncIterator[S
             yield Wait(state)
         elif isinstance(item, Finish):
             yield item
-        elif item.text:
+        elif item.text or item.scores:
             text = item.text.removeprefix(work.opening) if state == "reading" else item.text
             state = "writing"
-            if text:
-                yield Text(text)
+            if text or item.scores:
+                yield Text(text, tuple(_tokens(loaded.engine.tokenizer, item)))
 
 
 async def prepared(host: ModelHost, loaded: Loaded, call: Call) -> Work:
@@ -152,8 +157,16 @@ def _prepare(loaded: Loaded, call: Call) -> Work:
         prediction=prediction[: info.context_length],
         owner=call.owner,
         keep=isinstance(call.source, Conversation) and not call.private,
+        alternatives=0 if call.alternatives is None else max(1, call.alternatives),
     )
     return Work(request, encoded.stop_texts + call.stops, encoded.opening)
+
+
+def _tokens(tokenizer: Tokenizer, piece: Piece) -> Iterator[Token]:
+    for token, score in zip(piece.ids, piece.scores, strict=False):
+        if score is not None:
+            top = tuple((tokenizer.decode((one,)), logprob) for one, logprob in score.top)
+            yield Token(tokenizer.decode((token,)), score.logprob, top)
 
 
 def _encode(loaded: Loaded, source: Source) -> Encoded:

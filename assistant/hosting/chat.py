@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -15,7 +15,7 @@ from assistant.hosting.engine import Finish
 from assistant.hosting.events import comment, data
 from assistant.hosting.model_host import ModelHost
 from assistant.hosting.requests import Call
-from assistant.wire import Usage
+from assistant.wire import Token, Usage
 
 Kind = Literal["chat", "text"]
 
@@ -41,21 +41,23 @@ class Envelope:
         }
         return body | ({"usage": usage.as_openai()} if usage else {})
 
-    def part(self, text: str, *, first: bool) -> dict[str, object]:
+    def part(self, signal: Text, *, first: bool) -> dict[str, object]:
         """The event that carries the next text."""
         if self.kind == "text":
-            return self.chunk([{"index": 0, "text": text, "finish_reason": None}])
+            return self.chunk([{"index": 0, "text": signal.text, "finish_reason": None}])
         role = {"role": "assistant"} if first else {}
-        return self.chunk([{"index": 0, "delta": {**role, "content": text}, "finish_reason": None}])
+        told = {"logprobs": _logprobs(signal.tokens)} if signal.tokens else {}
+        return self.chunk([{"index": 0, "delta": {**role, "content": signal.text}, **told, "finish_reason": None}])
 
     def last(self, finish: Finish) -> dict[str, object]:
         """The event that says why the reply ended."""
         content: dict[str, object] = {"delta": {}} if self.kind == "chat" else {"text": ""}
         return self.chunk([{"index": 0, **content, **ending(finish)}])
 
-    def whole(self, text: str, finish: Finish) -> dict[str, object]:
+    def whole(self, text: str, finish: Finish, tokens: Sequence[Token] | None = None) -> dict[str, object]:
         """The reply of a request that is not streamed."""
-        chat = {"message": {"role": "assistant", "content": text}}
+        chat: dict[str, object] = {"message": {"role": "assistant", "content": text}}
+        chat |= {"logprobs": _logprobs(tokens)} if tokens is not None else {}
         choice = {"index": 0, **(chat if self.kind == "chat" else {"text": text}), **ending(finish)}
         name = "chat.completion" if self.kind == "chat" else "text_completion"
         return self.chunk([choice], finish.usage) | {"object": name}
@@ -73,7 +75,7 @@ async def events(host: ModelHost, call: Call, kind: Kind) -> AsyncIterator[str]:
             if isinstance(signal, Wait):
                 yield comment(asdict(signal))
             elif isinstance(signal, Text):
-                yield data(cover.part(signal.text, first=first))
+                yield data(cover.part(signal, first=first))
                 first = False
             else:
                 yield data(cover.last(_completed(signal)))
@@ -88,16 +90,21 @@ async def reply(host: ModelHost, call: Call, kind: Kind) -> dict[str, object]:
     Raises:
         AssistantError: as `answer` does.
     """
-    parts, finish = [], None
+    parts, tokens, finish = [], list[Token](), None
     async with aclosing(answer(host, call)) as signals:  # type: ignore[type-var]  # an async generator
         async for signal in signals:
             if isinstance(signal, Text):
                 parts.append(signal.text)
+                tokens += signal.tokens
             elif isinstance(signal, Finish):
                 finish = _completed(signal)
     if finish is None:
         raise HostError("The engine ended without saying why.", "Send the request again.")
-    return envelope(host, kind).whole("".join(parts), finish)
+    return envelope(host, kind).whole("".join(parts), finish, None if call.alternatives is None else tokens)
+
+
+def _logprobs(tokens: Sequence[Token]) -> dict[str, object]:
+    return {"content": [token.as_openai() for token in tokens]}
 
 
 def ending(finish: Finish) -> dict[str, object]:

@@ -28,6 +28,7 @@ class EngineRequest:
     prediction: token ids of the text that the reply is likely to repeat; an engine may draft from it.
     owner: whose request it is; computed beginnings are never shared between owners.  Empty for the user's own programs.
     keep: whether its computed state may be kept on disk.
+    alternatives: how many of the likeliest tokens are wanted at each place, with their log-probabilities.
     """
 
     prompt: tuple[int, ...]
@@ -37,6 +38,15 @@ class EngineRequest:
     prediction: tuple[int, ...] = ()
     owner: str = ""
     keep: bool = False
+    alternatives: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScore:
+    """How likely a given token was where it stands: its log-probability (natural), and the likeliest ids with theirs."""
+
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +55,12 @@ class Piece:
 
     `text` is whole characters only, and may be empty while a character is still incomplete.  Joined, the texts of all
     pieces are the reply; joined, their ids are what was generated (without the stop id).
+    scores: one for each id where alternatives were asked for, before any temperature; None for an id without one.
     """
 
     text: str
     ids: tuple[int, ...]
+    scores: tuple[TokenScore | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +114,6 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free the weights.  No stream may be open."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class TokenScore:
-    """How likely a given token was where it stands: its log-probability (natural), and the likeliest ids with theirs."""
-
-    logprob: float
-    top: tuple[tuple[int, float], ...] = ()
 
 
 @runtime_checkable

@@ -11,13 +11,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from assistant.errors import AssistantError
 from assistant.hosting.engine import EngineInfo, EngineRequest, Finish, Piece, Sampling
-from assistant.hosting.llama_events import Event, read_event
+from assistant.hosting.llama_events import Event, read_event, read_single
 from assistant.hosting.llama_gguf import read_header
 from assistant.hosting.llama_memory import admit
 from assistant.hosting.llama_prefixes import Prefixes, Turn
@@ -91,7 +92,8 @@ class LlamaEngine:
     def stream(self, request: EngineRequest, cancelled: Callable[[], bool]) -> Iterator[Piece | Finish]:
         """Generate in a thread of its own and hand on what it says; see `Engine.stream`."""
         with self.prefixes.turn(request) as turn:
-            for item in self._stream(turn, cancelled):
+            steps = self._scored if request.alternatives else self._stream
+            for item in steps(turn, cancelled):
                 turn.ids.extend(item.ids if isinstance(item, Piece) else ())
                 yield item
 
@@ -112,6 +114,47 @@ class LlamaEngine:
         finally:
             left.set()
             worker.join()
+
+    def _scored(self, turn: Turn, cancelled: Callable[[], bool]) -> Iterator[Piece | Finish]:
+        """Generate token by token: llama.cpp does not tell how likely a drafted token was, and cannot be kept from drafting."""
+        request, reply = turn.request, Reply(turn.request, self.vocabulary)
+        read = self._single({**_body(turn), "n_predict": 0}, read_event, cancelled)
+        yield from chain.from_iterable(reply.read(event) for event in read if event.cached is not None)
+        ids = list(request.prompt)
+        for count in range(1, request.max_tokens + 1):
+            if cancelled():
+                break
+            body = {**_body(turn), "prompt": ids, "n_predict": 1, "stream": False, "n_probs": request.alternatives}
+            events = self._single(body, partial(read_single, generated=count), cancelled)
+            yield from chain.from_iterable(map(reply.read, events))
+            token = events[-1].token if events else None
+            if token in self.info.end_ids:
+                yield from reply.read(Event(generated=count, stop="eos"))
+            if token is None or reply.reason == "stop":
+                break
+            ids.append(token)
+        else:
+            yield from reply.read(Event(generated=request.max_tokens, stop="limit"))
+        yield from reply.end()
+
+    def _single(
+        self,
+        body: dict[str, Any],
+        read: Callable[[dict[str, Any]], Event | AssistantError],
+        cancelled: Callable[[], bool],
+    ) -> list[Event]:
+        """The events of one call of llama.cpp, once it is over."""
+        heard: list[Event | AssistantError] = []
+
+        def hear(raw: dict[str, Any]) -> bool:
+            heard.append(read(raw))
+            return isinstance(heard[-1], AssistantError) or cancelled()
+
+        self.server.generate(body, hear)
+        for event in heard:
+            if isinstance(event, AssistantError):
+                raise event
+        return [event for event in heard if isinstance(event, Event)]
 
     def close(self) -> None:
         """Put the last conversation away; free the weights and the socket's folder."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assistant.errors import AssistantError, ContextOverflow, HostError
+from assistant.hosting.engine import TokenScore
 from assistant.hosting.llama_vocabulary import Vocabulary, spellings
 
 
@@ -25,6 +26,7 @@ class Event:
     generated: how many tokens were generated so far.
     stop: why it ended (`eos`, `limit`), empty while it goes on.
     drafted, accepted: tokens of the whole reply that were guessed from the prompt, and those that were right; known at its end.
+    score: how likely the token was, where that was asked for.
     """
 
     cached: int | None = None
@@ -34,6 +36,7 @@ class Event:
     stop: str = ""
     drafted: int = 0
     accepted: int = 0
+    score: TokenScore | None = None
 
 
 def read_event(raw: Mapping[str, Any]) -> Event | AssistantError:
@@ -50,6 +53,19 @@ def read_event(raw: Mapping[str, Any]) -> Event | AssistantError:
         drafted, accepted = int(times.get("draft_n", 0)), int(times.get("draft_n_accepted", 0))
         return Event(generated=generated, stop=str(native.get("stop_type") or "limit"), drafted=drafted, accepted=accepted)
     return Event(token=tokens[-1] if tokens else None, content=str(native.get("content", "")), generated=generated)
+
+
+def read_single(raw: Mapping[str, Any], generated: int) -> Event | AssistantError:
+    """The value of the only event of a request for one token, which is number `generated` of the reply."""
+    if "error" in raw:
+        return _error(raw["error"])
+    native = raw["__verbose"]
+    tokens: Sequence[int] = native["tokens"]
+    told = next(iter(native.get("completion_probabilities", ())), None)  # none of a token that completes no character
+    score = told and TokenScore(
+        float(told["logprob"]), tuple((int(each["id"]), float(each["logprob"])) for each in told["top_logprobs"])
+    )
+    return Event(token=tokens[-1], generated=generated, score=score)
 
 
 def recover(event: Event, known: int, vocabulary: Vocabulary) -> tuple[int, ...]:

@@ -53,7 +53,8 @@ class Reply:
         self.done = event.generated
         self.held = ids if event.token in self.vocabulary.control_ids else ()
         if ids and not self.held:
-            yield Piece(self.detokenizer.decode(ids), ids)
+            scores = (*(None for _ in ids[1:]), event.score) if self.request.alternatives else ()
+            yield Piece(self.detokenizer.decode(ids), ids, scores)
 
     def _ended(self, event: Event) -> None:
         wrong = event.drafted - event.accepted

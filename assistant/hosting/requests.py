@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from assistant.conversation import Conversation, from_openai
@@ -13,6 +13,7 @@ from assistant.hosting.engine import Sampling
 from assistant.wire import CLIENT_HEADER, PRIVATE_HEADER, URGENCY_HEADER, Urgency
 
 STOPS_LIMIT = 4
+MOST_ALTERNATIVES = 20
 _SEED_LIMIT = 2**63
 
 
@@ -35,6 +36,7 @@ class Call:
     max_tokens: None takes as many as the window leaves, within reason.
     owner: whose request it is, so that computed beginnings are shared with nobody else; empty for the user's own programs.
     private: nothing of it may be kept on disk.
+    alternatives: how many of the likeliest tokens are told with each, which may be none; None leaves log-probabilities out.
     """
 
     source: Source
@@ -48,6 +50,7 @@ class Call:
     prediction: str = ""
     stream: bool = False
     include_usage: bool = False
+    alternatives: int | None = None
 
 
 def parse_json(body: bytes | bytearray) -> Mapping[str, Any]:
@@ -71,9 +74,9 @@ def parse_chat(raw: Mapping[str, Any], headers: Mapping[str, str]) -> Call:
     Raises:
         UsageError: naming the field and what it may be.
     """
-    if raw.get("logprobs"):
-        raise UsageError("`logprobs` is not supported in chats.", "Log-probabilities come from /v1/completions.")
-    return _call(from_openai(raw.get("messages")), raw, headers, "chat")
+    wanted = _alternatives(raw)
+    rest = {name: value for name, value in raw.items() if name != "top_logprobs"}
+    return replace(_call(from_openai(raw.get("messages")), rest, headers, "chat"), alternatives=wanted)
 
 
 def parse_completion(raw: Mapping[str, Any], headers: Mapping[str, str]) -> Call:
@@ -195,6 +198,15 @@ def _unicode(name: str, text: str) -> str:
     except UnicodeEncodeError as error:
         raise UsageError(f"`{name}` holds half of a surrogate pair.", "Send valid Unicode text.") from error
     return text
+
+
+def _alternatives(raw: Mapping[str, Any]) -> int | None:
+    count = whole_number(raw, "top_logprobs", 0, MOST_ALTERNATIVES)
+    if not _flag(raw, "logprobs"):
+        if count:
+            raise UsageError("`top_logprobs` needs `logprobs`.", "Set `logprobs` to true.")
+        return None
+    return count or 0
 
 
 def _flag(raw: Mapping[str, Any], name: str) -> bool:

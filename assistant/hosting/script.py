@@ -20,6 +20,7 @@
           "reason": "stop",          or "length", "loop"
           "crash": "segv",           the process ends: "kill", "segv", "abort" or "exit" …
           "crash_after": 0,          … after so many tokens
+          "hesitates": {"a ": "+-"}, after this text of the reply, either of these characters would have been nearly as likely
           "oom": true                refused for want of memory
         }
       ]
@@ -33,7 +34,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class Rule:
     reason: FinishReason = "stop"
     crash: str = ""
     crash_after: int = 0
+    hesitates: Mapping[str, str] = field(default_factory=dict)
     oom: bool = False
 
 

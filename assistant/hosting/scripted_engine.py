@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from assistant.errors import HostError, ModelError, OutOfMemory
@@ -75,7 +75,7 @@ class ScriptedEngine:
             if not whole:
                 break
             done += len(piece.ids)
-            yield piece
+            yield replace(piece, scores=_scores(rule, tokens[:done], piece, request.alternatives))
         if rule.crash and whole:
             _crash(rule.crash)
         reason = "cancelled" if not whole or cancelled() else "length" if done < len(reply.encode()) else reason
@@ -118,6 +118,20 @@ def _pieces(tokens: bytes) -> Iterator[Piece]:
         if end == len(tokens) or tokens[end] & 0xC0 != 0x80:
             yield Piece(tokens[start:end].decode(errors="ignore"), tuple(tokens[start:end]))
             start = end
+
+
+def _scores(rule: Rule, written: bytes, piece: Piece, count: int) -> tuple[TokenScore | None, ...]:
+    """Sure of everything, but for what the rule hesitates over; `written` ends in the piece."""
+    if not count:
+        return ()
+    before, sure = written.decode(errors="ignore")[: -len(piece.text)], (piece.ids[-1], -0.01)
+    others = [
+        (ord(other), -1.0 - rank / 10)
+        for after, all_others in rule.hesitates.items()
+        if before.endswith(after)
+        for rank, other in enumerate(all_others)
+    ]
+    return (*(None for _ in piece.ids[1:]), TokenScore(-0.01, (sure, *others)[:count]))
 
 
 def _wait(milliseconds: float, cancelled: Callable[[], bool]) -> bool:

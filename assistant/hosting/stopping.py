@@ -36,7 +36,7 @@ def stream(
             stops, loops = stops.after(item.text), loops.after(item.ids)
             ended = "stop" if stops.hit else "loop" if loops.looping else None
             if stops.ready or item.ids:
-                yield Piece(stops.ready, item.ids)
+                yield Piece(stops.ready, item.ids, item.scores)
 
 
 @dataclass(frozen=True, slots=True)

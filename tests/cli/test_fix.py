@@ -53,6 +53,32 @@ def test_write_changes_exactly_the_line(run: Callable, script: Callable, file: P
     assert sorted(path.name for path in file.parent.iterdir()) == ["home", "numbers.py", "script0.json"]
 
 
+def test_what_the_model_nearly_wrote_is_tried_where_it_changes_nothing(run: Callable, script: Callable, file: Path) -> None:
+    model = script(
+        {"match": r"return gcd\(b$", "reply": ", a % b)\n```"},
+        {"match": r"def gcd$", "reply": SAME.removeprefix("def gcd"), "hesitates": {"gcd(": "b", "if ": "a"}},
+        {"reply": "It was asked in another way."},
+    )
+    done = run("fix", "numbers.py:6-9", "--write", "-m", model)
+    assert (done.returncode, file.read_text()) == (0, FIXED), done.stderr
+    assert "Looking where it hesitated" in done.stderr and "nearly wrote instead (37 %)" in done.stderr
+
+
+def test_a_model_that_hesitates_nowhere_is_asked_to_explain(run: Callable, script: Callable, file: Path) -> None:
+    model = script(
+        {"match": "saw nothing wrong", "reply": f"The arguments are swapped.\n\n```python\n{REPLY}"},
+        {"match": "def gcd$", "reply": SAME.removeprefix("def gcd")},
+    )
+    assert run("fix", "numbers.py:6-9", "--write", "-m", model).returncode == 0
+    assert file.read_text() == FIXED
+
+
+def test_a_fix_documents_nothing(run: Callable, script: Callable, file: Path) -> None:
+    documented = REPLY.replace("b):\n", 'b):\n    """The greatest\n\n    common divisor.\n    """\n\n')
+    assert run("fix", "numbers.py:6-9", "--write", "-m", script({"reply": documented})).returncode == 0
+    assert file.read_text() == FIXED
+
+
 def test_one_line_means_the_function_around_it(run: Callable, script: Callable, file: Path) -> None:
     shown = run("fix", "numbers.py:8", "--show-context").stdout
     assert "lines 6 to 9:" in shown

@@ -75,6 +75,27 @@ def test_the_model_sees_what_failed_and_what_did_not_help(fix: Callable, script:
     assert (code, shown["edit"]["verified"], len(shown["edit"]["tried"])) == (0, True, 2)
 
 
+def test_what_the_model_nearly_wrote_is_checked_the_likeliest_first(fix: Callable, script: Callable, file: Path) -> None:
+    head, tail = SAME.split("return x ")
+    model = script(
+        {"match": r"return x \*$", "reply": " 2\n```"},
+        {"match": r"return x -$", "reply": " 1\n```"},
+        {
+            "match": "def double$",
+            "reply": head.removeprefix("def double") + "return x " + tail,
+            "hesitates": {"return x ": "-*"},
+        },
+    )
+    code, shown, said = fix("--write", "-m", model)
+    assert (code, shown["edit"]["verified"]) == (0, True), said
+    assert "return x * 2" in file.read_text()
+    assert [each.split(":")[1][:20] for each in shown["edit"]["tried"]] == [
+        " no edit. The answer",
+        " the check fails",
+        " the check passes.",
+    ]
+
+
 def test_no_candidate_passes(fix: Callable, script: Callable, file: Path) -> None:
     model = script({"reply": [WRONG, f"```python\n{OTHER}", WRONG, f"```python\n{WRONG}"]})
     code, shown, said = fix("--write", "-m", model)
@@ -162,6 +183,10 @@ def test_one_bug_of_several_is_progress(fix: Callable, script: Callable, file: P
     whole = half.replace("y = x + 1", "y = 2 * x")
     model = script({"match": r"(?s)return y\n.*saw nothing wrong", "reply": f"```python\n{whole}"}, {"reply": half})
     code, shown, _ = fix("--write", "-m", model)
-    assert (code, shown["edit"]["verified"], len(shown["edit"]["tried"])) == (0, True, 2)
+    assert (code, shown["edit"]["verified"], len(shown["edit"]["tried"])) == (
+        0,
+        True,
+        3,
+    )  # the second: no edit of what the first one left
     assert file.read_text() == two.replace("y = x + 1", "y = 2 * x").replace("return y - 1", "return y")
     assert "-    y = x + 1\n-    return y - 1\n+    y = 2 * x\n+    return y\n" in shown["edit"]["diff"]

@@ -12,6 +12,7 @@ import pytest
 from assistant.conversation import start
 from assistant.errors import ContextOverflow, OutOfMemory, UsageError
 from assistant.models.spec import ModelSpec
+from assistant.streaming import ChatRequest, Delta
 from tests.hosting.scripted_host import (
     SETTINGS,
     answer,
@@ -44,6 +45,7 @@ def spec() -> Iterator[ModelSpec]:
             {"match": "too much", "oom": True},
             {"match": r"begin<\|end\|>\n<\|assistant\|>\nonce upon$", "reply": " a time"},
             {"match": "fim_prefix", "reply": "the middle"},
+            {"match": "waver", "reply": "é is a + b. Stop.", "hesitates": {"a ": "-"}},
             {"echo": True},
             context_length=WINDOW,
         )
@@ -276,3 +278,51 @@ def test_over_tcp_only_the_token_opens(monkeypatch: pytest.MonkeyPatch) -> None:
         # The token is in a file of ours only.
         assert (folder / "hosts" / f"{spec.key}.json").stat().st_mode & 0o077 == 0
         monkeypatch.delenv("STARCHAT_TRANSPORT")
+
+
+def wavering(spec: ModelSpec, **fields: object) -> dict:
+    return ok(spec, CHATS, {**chat("waver"), "logprobs": True, **fields})["choices"][0]
+
+
+def test_a_chat_tells_how_likely_its_tokens_were_and_what_else_was(spec: ModelSpec) -> None:
+    choice = wavering(spec, top_logprobs=3)
+    told = choice["logprobs"]["content"]
+    assert "".join(token["token"] for token in told[1:]) == " is a + b. Stop."  # the first token is half of a character
+    assert all(len(token["top_logprobs"]) == (2 if token["token"] == "+" else 1) for token in told)
+    (doubtful,) = [token for token in told if len(token["top_logprobs"]) > 1]
+    assert [(one["token"], one["bytes"]) for one in doubtful["top_logprobs"]] == [("+", [43]), ("-", [45])]
+    assert all(one["logprob"] <= 0 for token in told for one in (token, *token["top_logprobs"]))
+
+
+def test_log_probabilities_without_alternatives_and_with_a_stop_text(spec: ModelSpec) -> None:
+    assert all(len(token["top_logprobs"]) == 1 for token in wavering(spec)["logprobs"]["content"])
+    choice = wavering(spec, top_logprobs=2, stop=[" Stop"])
+    assert choice["message"]["content"] == "é is a + b."
+    assert "logprobs" not in ok(spec, CHATS, chat("waver"))["choices"][0]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"logprobs": 1},
+        {"logprobs": "yes"},
+        {"top_logprobs": 2},
+        {"logprobs": True, "top_logprobs": 21},
+        {"logprobs": True, "top_logprobs": -1},
+    ],
+)
+def test_log_probabilities_that_make_no_sense_are_refused(spec: ModelSpec, fields: dict) -> None:
+    status, _, answered = exchange(spec, post(CHATS, {**chat("waver"), **fields}))
+    assert status == 400 and "logprobs" in answered["error"]["message"]
+
+
+def test_a_stream_carries_the_tokens_with_their_text(spec: ModelSpec) -> None:
+    async def deltas() -> list[Delta]:
+        async with client_of(spec, SETTINGS) as client:
+            request = ChatRequest(start("waver"), alternatives=2)
+            return [item async for item in client.stream(request) if isinstance(item, Delta)]
+
+    found = asyncio.run(deltas())
+    assert "".join(delta.text for delta in found) == "é is a + b. Stop."
+    tokens = [token for delta in found for token in delta.tokens]
+    assert [token.top for token in tokens if len(token.top) > 1] == [(("+", -0.01), ("-", -1.0))]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from assistant.errors import ContextOverflow, UsageError
-from assistant.hosting.engine import Scorer
+from assistant.hosting.engine import EngineRequest, Piece, Scorer
 from assistant.hosting.torch_engine.scoring import SCORED_AT_ONCE
 from tests.hosting.torch_streaming import engine, loaded, never, run
 from tests.tiny_models import WINDOW, tiny
@@ -64,3 +64,18 @@ def test_what_does_not_fit_or_is_no_token_is_refused():
         list(opened.score(tuple([7] * (WINDOW + 2)), 1, never))
     with pytest.raises(UsageError):
         list(opened.score((5, 10**6), 1, never))
+
+
+@pytest.mark.parametrize("architecture", ["gpt_bigcode", "qwen2"])
+def test_a_reply_carries_its_own_scores_drafted_or_not(architecture):
+    opened = engine(tiny(architecture))
+    prompt = tuple(range(20, 40))
+    plain = run(opened, prompt, 24)
+    expected = scores(opened, (*prompt, *plain.ids))[len(prompt) - 1 :]
+    for prediction in ((), plain.ids, (*plain.ids[:7], 5, *plain.ids[8:])):
+        request = EngineRequest(prompt, 24, frozenset(), prediction=prediction, alternatives=3)
+        pieces = [item for item in engine(tiny(architecture)).stream(request, never) if isinstance(item, Piece) and item.ids]
+        assert tuple(token for piece in pieces for token in piece.ids) == plain.ids
+        told = [score for piece in pieces for score in piece.scores]
+        assert [one.logprob for one in told] == pytest.approx([one.logprob for one in expected], abs=1e-4)
+        assert [[token for token, _ in one.top] for one in told] == [[token for token, _ in one.top] for one in expected]

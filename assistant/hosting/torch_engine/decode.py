@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 import torch
 
-from assistant.hosting.engine import EngineRequest
+from assistant.hosting.engine import EngineRequest, TokenScore
 from assistant.hosting.torch_engine.drafting import CopyDraft
 from assistant.hosting.torch_engine.kv import KV
 from assistant.hosting.torch_engine.network import Forward
 from assistant.hosting.torch_engine.sampling import Picker
+from assistant.hosting.torch_engine.scoring import token_scores
 from assistant.wire import FinishReason
 
 
@@ -38,12 +39,14 @@ class Step:
 
     tokens: the new ids.  accepted, rejected: drafted tokens that were right, and those that were not.
     reason: why the reply is over; the last step alone has one.
+    scores: one for each token, where the request asks for alternatives.
     """
 
     tokens: tuple[int, ...] = ()
     accepted: int = 0
     rejected: int = 0
     reason: FinishReason | None = None
+    scores: tuple[TokenScore, ...] = ()
 
 
 def generate(forward: Forward, kv: KV, request: EngineRequest, cancelled: Callable[[], bool], pace: Pace) -> Iterator[Step]:
@@ -65,10 +68,11 @@ def generate(forward: Forward, kv: KV, request: EngineRequest, cancelled: Callab
             kv.crop(len(kv.ids) - step.rejected)
         pick.take(len(step.tokens))
         reply = tuple(takewhile(lambda token: token not in request.stop_ids, step.tokens))
+        scores = tuple(token_scores(logits, reply, request.alternatives)) if request.alternatives else ()
         if len(reply) < len(step.tokens):
-            yield Step(reply, min(step.accepted, len(reply)), step.rejected, "stop")
+            yield Step(reply, min(step.accepted, len(reply)), step.rejected, "stop", scores)
             return
-        yield step
+        yield replace(step, scores=scores)
         left -= len(reply)
         draft.extend(reply, step.accepted, step.rejected)
         guess = draft.propose(left - 1) if kv.reusable else ()

@@ -128,7 +128,7 @@ def _pieces(steps: Iterator[Step], tokenizer: FolderTokenizer, usage: Usage) -> 
         usage += Usage(completion=len(step.tokens), accepted=step.accepted, rejected=step.rejected)
         if step.tokens:
             # One by one: the detokenizer takes a long run of unfinished characters for none at all.
-            yield Piece("".join(detokenizer.decode((token,)) for token in step.tokens), step.tokens)
+            yield Piece("".join(detokenizer.decode((token,)) for token in step.tokens), step.tokens, step.scores)
         if step.reason is not None:
             if rest := detokenizer.flush():
                 yield Piece(rest, ())

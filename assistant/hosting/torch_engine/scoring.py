@@ -27,12 +27,13 @@ def score(
             return
         part = ids[start : min(start + chunk, len(ids) - 1)]
         with torch.inference_mode():
-            logs = torch.log_softmax(feed(part, len(part)).float(), dim=-1)
-        yield tuple(_rows(logs, ids[start + 1 : start + 1 + len(part)], top))
+            scores = tuple(token_scores(feed(part, len(part)), ids[start + 1 : start + 1 + len(part)], top))
+        yield scores
 
 
-def _rows(logs: torch.Tensor, following: Sequence[int], top: int) -> Iterator[TokenScore]:
-    """`logs`: log-probabilities, shape `[positions, vocabulary]`; `following`: the token that came after each position."""
+def token_scores(logits: torch.Tensor, following: Sequence[int], top: int) -> Iterator[TokenScore]:
+    """The score of each of `following`, which came after each position of `logits`, shape `[positions, vocabulary]`."""
+    logs = torch.log_softmax(logits.float(), dim=-1)
     best = torch.topk(logs, max(1, min(top, logs.shape[-1])), dim=-1)
     chosen = logs[torch.arange(len(following)), torch.tensor(list(following))].tolist()
     for place, logprob in enumerate(chosen):

@@ -160,3 +160,34 @@ def test_info_says_what_is_true(llama, smollm2):
     assert llama.info.slots == 1
     assert llama.info.description == "llama.cpp, Q4_1, CPU, 1 thread"
     assert llama.info.end_ids == {llama.tokenizer.control_id("<|im_end|>")}
+
+
+@pytest.mark.parametrize(
+    "text", ["Name three colours.", "Write: é🙂日本語 twice.", "What is 2+2? Answer with one number only."]
+)
+def test_alternatives_change_nothing_about_a_reply(llama, text):
+    plain = ask(llama, text, 24)
+    watched = replace(plain, alternatives=4)
+    said, ids, finish = run(llama, plain)
+    *pieces, last = llama.stream(watched, lambda: False)
+    assert (said, ids, finish.reason) == (
+        "".join(piece.text for piece in pieces),
+        tuple(i for p in pieces for i in p.ids),
+        last.reason,
+    )
+    assert finish.usage.completion == last.usage.completion and last.usage.accepted == 0
+    scores = [(token, score) for piece in pieces for token, score in zip(piece.ids, piece.scores, strict=True)]
+    assert sum(score is not None for _, score in scores) > len(ids) // 2
+    for token, score in scores:
+        if score is not None:
+            assert (score.top[0], len(score.top)) == ((token, score.logprob), 4)
+            assert [logprob for _, logprob in score.top] == sorted((each for _, each in score.top), reverse=True)
+
+
+@pytest.mark.parametrize("after", [0, 1, 5])
+def test_a_reply_with_alternatives_is_cancelled_between_tokens(llama, after):
+    asked = itertools.count()
+    request = replace(ask(llama, "Tell me a very long story about a whale.", 64), alternatives=2)
+    *pieces, finish = llama.stream(request, lambda: next(asked) > after)
+    assert finish.reason == "cancelled" and len(pieces) <= after + 1
+    assert run(llama, ask(llama, "Name three colours.", 3))[2].reason == "length"
