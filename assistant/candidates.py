@@ -12,7 +12,7 @@ from functools import cached_property
 
 from assistant.answer import Answer
 from assistant.checking import Verdict
-from assistant.diff import hunks
+from assistant.diff import Hunk, hunks
 from assistant.document import Document
 from assistant.edits import plan_between
 from assistant.hesitation import Hesitations
@@ -25,6 +25,9 @@ TEMPERATURE = 0.7
 
 BEGUN = 2
 """Beginnings that are tried for each candidate wanted: many turn out as the same code in other words."""
+
+MOST_PARTS = 4
+"""A candidate of more changes is checked as a whole only."""
 
 MOST_CHANGED = 6
 """A change of more lines is not described to the model: it would be read as the code to write."""
@@ -69,6 +72,19 @@ class Candidate:
         return Base(self.text, (start, start + len(self.base.region) - 1 + grown), self.base.region)
 
     @property
+    def parts(self) -> tuple[Candidate, ...]:
+        """Each of its changes alone, where it makes several: a model that is right in one place likes to go on changing."""
+        old, new = split_lines(self.base.text), split_lines(self.text)
+        single = [part for hunk in hunks(old, new) for part in _singly(hunk)]
+        if not 1 < len(single) <= MOST_PARTS:
+            return ()
+        return tuple(self._with([*old[: one.start], *new[one.new_start : one.new_end], *old[one.end :]]) for one in single)
+
+    def _with(self, lines: Sequence[str]) -> Candidate:
+        edit = plan_between(self.base.text, "".join(lines))
+        return replace(self, answer=replace(self.answer, edit=edit))
+
+    @property
     def change(self) -> str:
         """The lines that go and come, for the model to read; empty where there are too many."""
         old, new = split_lines(self.base.text), split_lines(self.text)
@@ -79,6 +95,14 @@ class Candidate:
         if len(gone) + len(come) > MOST_CHANGED:
             return ""
         return f"`{' '.join(gone)}` was changed to `{' '.join(come)}`"
+
+
+def _singly(hunk: Hunk) -> tuple[Hunk, ...]:
+    """Lines that replace as many others are changes of their own."""
+    if hunk.end - hunk.start != hunk.new_end - hunk.new_start:
+        return (hunk,)
+    places = zip(range(hunk.start, hunk.end), range(hunk.new_start, hunk.new_end), strict=True)
+    return tuple(Hunk(old, old + 1, new, new + 1) for old, new in places)
 
 
 def asked(turn: Turn, base: Base, before: Verdict) -> Turn:

@@ -188,6 +188,9 @@ async def _search(
         verdict = await bench.verdict(candidate.text)
         found.judged.append((candidate, verdict))
         yield found.note(verdict.sentence)
+        if not verdict.passed and (part := await _part(candidate, bench, max(shown.held, verdict.held), found)) is not None:
+            candidate, verdict = part
+            yield found.note(f"one of its changes alone: {verdict.sentence}")
         if verdict.passed:
             yield Checked(candidate.whole, None if before.passed else True, tuple(found.tried))
             return
@@ -197,6 +200,18 @@ async def _search(
     if not found.judged:
         raise refusal
     yield Checked(found.best().whole, verified=False, tried=tuple(found.tried))
+
+
+async def _part(candidate: Candidate, bench: Bench, held: int, found: _Found) -> tuple[Candidate, Verdict] | None:
+    """The first of the candidate's changes that passes alone, or with which more than `held` examples hold."""
+    for part in candidate.parts:
+        if part.text not in found.votes:
+            found.votes[part.text] = 0
+            verdict = await bench.verdict(part.text)
+            if verdict.passed or verdict.held > held:
+                found.judged.append((part, verdict))
+                return part, verdict
+    return None
 
 
 def _first_word(before: Verdict, client: ModelClient) -> Note:
