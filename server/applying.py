@@ -53,7 +53,8 @@ async def apply(session: Session, proposal: Proposal, job: Job | None = None, *,
     for _ in range(TRIES):
         now = source(session, proposal.uri)
         plan = rebase(proposal.plan, proposal.region, proposal.before, now.document.text)
-        result = await asked(session, _request(session, proposal, plan, now))
+        edit, what = workspace_edit(session, proposal, plan, now), f"undo {proposal.title}" if undoing else proposal.title
+        result = await asked(session, types.ApplyWorkspaceEditParams(edit, label=f"StarChat: {what}"))
         if result.applied:
             if not undoing:
                 _remember(session, proposal, plan, now.document.text)
@@ -95,11 +96,6 @@ async def asked(session: Session, request: types.ApplyWorkspaceEditParams) -> ty
         return await session.editor.workspace_apply_edit_async(request)
     except JsonRpcException as error:
         return types.ApplyWorkspaceEditResult(applied=False, failure_reason=str(error.message))
-
-
-def _request(session: Session, proposal: Proposal, plan: EditPlan, now: Source) -> types.ApplyWorkspaceEditParams:
-    edit = workspace_edit(session, proposal, plan, now)
-    return types.ApplyWorkspaceEditParams(edit, label=f"StarChat: {proposal.title}")
 
 
 def _moved_on(session: Session, then: Source) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 from lsprotocol import types
@@ -105,6 +105,19 @@ def message_of(entry: Entry) -> dict[str, Any]:
     return message | {name: value for name, value in optional.items() if value}
 
 
+@contextmanager
+def stoppable(session: Session, token: int | str | None) -> Iterator[None]:
+    """What the current task does meanwhile is stopped by a cancel of this token's progress."""
+    task = asyncio.current_task()
+    if token is not None and task is not None:
+        session.turns[token] = task
+    try:
+        yield
+    finally:
+        if token is not None and session.turns.get(token) is task:
+            del session.turns[token]
+
+
 async def say(session: Session, chat: Chat, said: Said, token: int | str | None) -> dict[str, Any]:
     """Say something, and stream the reply to `token`; what has come stays in the chat where the turn is stopped.
 
@@ -117,16 +130,11 @@ async def say(session: Session, chat: Chat, said: Said, token: int | str | None)
         raise UsageError("This chat is still answering.", "Wait, or cancel that request.")
     stream = _Stream(session, token)
     chat.kept = chat.kept and resolve(session.options).history
-    task = asyncio.current_task()
-    if token is not None and task is not None:
-        session.turns[token] = task
     try:
         async with connected(session, stream.tell) as client:
             replied = await _streamed(chat, said, client, stream)
     finally:
         stream.flush()
-        if token is not None:
-            session.turns.pop(token, None)
     usage = {"prompt": replied.usage.prompt, "completion": replied.usage.completion}
     answer = {"chat": chat.id, "text": replied.text, "finishReason": replied.finish_reason, "usage": usage}
     optional = {"leftOut": replied.left_out, "notes": stream.notes}

@@ -77,6 +77,7 @@ async def converse(
         while not protocol.exited:
             for item in items:
                 _deliver(session, item)
+                await asyncio.sleep(0)  # what it asks for begins before the next is looked at, which may be to stop it
             items = [] if protocol.exited else await receive()
             if not items:
                 break

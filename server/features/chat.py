@@ -76,11 +76,12 @@ async def turn(session: Session, params: Message) -> dict[str, Any]:
     from server import chats
     from server.chat_context import attached
 
-    await session.settled()
-    chat = await chats.find(session, params.chat)
-    context = await attached(session, params.context)
-    said = Said(params.text, context, when_full="leave out" if params.shorten else "refuse")
-    return await chats.say(session, chat, said, params.token)
+    with chats.stoppable(session, params.token):
+        await session.settled()
+        chat = await chats.find(session, params.chat)
+        context = await attached(session, params.context)
+        said = Said(params.text, context, when_full="leave out" if params.shorten else "refuse")
+        return await chats.say(session, chat, said, params.token)
 
 
 async def listed(session: Session, params: Listing) -> dict[str, Any]:

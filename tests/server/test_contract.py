@@ -60,3 +60,11 @@ def test_capabilities() -> None:
         for row in table:
             value = getattr(client, row[1])
             assert row[column] == (value if isinstance(value, str) else "yes" if value else "no"), row
+
+
+def test_every_row_about_pygls_names_tests_that_exist() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "language-server.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", page)
+    assert len(named) > 15
+    for file, test in named:
+        assert f"def {test}(" in Path(__file__).with_name(file).read_text(encoding="utf-8"), (file, test)

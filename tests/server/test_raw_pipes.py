@@ -127,6 +127,28 @@ def test_a_duplicate_id_in_flight_is_refused(shared: Editor) -> None:
     assert shared.reply("d", 5)  # answered at once each time, so the id was free again
 
 
+@pytest.mark.parametrize("how", ["request", "progress", "command"])
+def test_a_stop_that_comes_with_what_it_stops(editor: Editor, script: Callable[..., str], how: str) -> None:
+    """Both are read at once, and the job must be there when its stop is looked at."""
+    editor.initialize(initializationOptions={"model": script({"reply": "x" * 5000, "delay_ms": 20})})
+    editor.request("workspace/executeCommand", {"command": "starchat.cancel"})
+    stops: dict[str, dict[str, object]] = {
+        "request": {"method": "$/cancelRequest", "params": {"id": "job"}},
+        "progress": {"method": "window/workDoneProgress/cancel", "params": {"token": "t"}},
+        "command": {"id": "stop", "method": "workspace/executeCommand", "params": {"command": "starchat.cancel"}},
+    }
+    asked = {"command": "starchat.ask", "arguments": [{"question": "Who?"}], "workDoneToken": "t"}
+    job = {"jsonrpc": "2.0", "id": "job", "method": "workspace/executeCommand", "params": asked}
+    editor.raw(framed(job) + framed({"jsonrpc": "2.0", **stops[how]}))
+    reply = editor.reply("job", 10)
+    assert reply.get("error", {}).get("code") == -32800 or reply["result"]["outcome"] == "cancelled"
+    if how == "progress":
+        chat = editor.request("starchat/chat/create", {})["result"]["chat"]
+        turn = {"id": "turn", "method": "starchat/chat/turn", "params": {"chat": chat, "text": "Who?", "token": "t"}}
+        editor.raw(framed({"jsonrpc": "2.0", **turn}) + framed({"jsonrpc": "2.0", **stops[how]}))
+        assert editor.reply("turn", 10)["error"]["code"] == -32800
+
+
 def test_a_large_document_is_taken(shared: Editor) -> None:
     shared.open("file:///big.py", "x = 1\n" * 350_000)
     ping(shared)
