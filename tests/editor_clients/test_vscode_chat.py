@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tests.editor_clients import golden_paths as paths
+from tests.editor_clients import vscode_driver
 from tests.editor_clients.vscode_driver import VERSION, Workbench, until
 from tests.editor_clients.vscode_window import LONG, STATS, STATUS
+from tests.remote.foreign_server import MODEL
 from tests.server.buffer import engine_is_idle
 
 Seen = Callable[..., AbstractContextManager[None]]
@@ -128,6 +132,23 @@ def test_the_editors_own_chat(vscode: Workbench, screens: Path) -> None:
     vscode.page("await page.locator('.interactive-response', { hasText: 'You asked what is amiss' }).waitFor()")
     vscode.shot(screens / "vscode-own-chat.png")
     vscode.host("await vscode.commands.executeCommand('workbench.action.closeAuxiliaryBar')")
+
+
+def test_it_says_where_text_goes(vscode: Workbench, screens: Path, tmp_path: Path) -> None:
+    (tmp_path / "log").touch()
+    program = [sys.executable, vscode_driver.REPOSITORY / "tests" / "remote" / "foreign_server.py", "vllm"]
+    with subprocess.Popen([*program, "127.0.0.2", tmp_path / "log", ""], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        vscode.set(starchat__model=MODEL, starchat__endpoint=f"http://127.0.0.2:{int(server.stdout.readline())}")
+        vscode.palette("StarChat: New Chat")
+        vscode.say("What is amiss here?")
+        vscode.chat("await chat.locator('#where', { hasText: 'Goes to 127.0.0.2' }).waitFor()")
+        vscode.page("await page.locator('.statusbar-item', { hasText: '127.0.0.2' }).first().waitFor()")
+        vscode.page("await page.locator('.notification-toast', { hasText: 'Your code leaves this machine' }).waitFor()")
+        vscode.chat("await chat.locator('article.assistant:not(.growing) .text:not(:empty)').waitFor()")
+        vscode.shot(screens / "vscode-remote.png")
+        vscode.set(starchat__endpoint="")
+        server.kill()
 
 
 def begin(vscode: Workbench) -> None:

@@ -48,7 +48,7 @@ function lookOfModel(status: Status): Look {
       return { text: `$(loading~spin) StarChat: preparing${share}`, says: `the model is made ready${share}` };
     case "starting":
     case "loading":
-      return { text: `$(loading~spin) ${name}: loading${share}`, says: `${name} is loading${share}` };
+      return { text: `$(loading~spin) ${name}: loading${share}`, says: `loading ${name}${share}` };
     case "failed":
       return { text: "$(error) StarChat", says: status.reason ?? "the model failed", background: "error" };
     case "ready":
@@ -61,7 +61,7 @@ function lookOfReady(status: Status, name: string): Look {
   const waiting = status.queued ? `, ${status.queued} waiting` : "";
   const doing = status.active + status.queued > 0 ? `working on ${status.active}${waiting}` : "ready";
   const where = status.remote ? `. Your code leaves this machine: ${status.remote}` : "";
-  return { text: `${icon} ${name}`, says: `${status.model || name} is ${doing}${where}` };
+  return { text: `${icon} ${name}`, says: `${doing}: ${status.model || name}${where}` };
 }
 
 function tooltip(assistant: Assistant, look: Look): vscode.MarkdownString {

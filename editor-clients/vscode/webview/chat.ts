@@ -117,7 +117,7 @@ function drawReferences(attached: Reference[]): void {
 function drawServer(): void {
   send.textContent = busy ? "Stop" : "Send";
   send.classList.toggle("stop", busy);
-  where.textContent = server.remote ? `to ${server.remote}` : server.model;
+  where.textContent = server.remote ? `Goes to ${server.remote}` : server.model;
   where.classList.toggle("remote", server.remote !== undefined);
   where.title = server.remote ? `Your code leaves this machine: ${server.remote}` : "Your code stays on this machine.";
   box.placeholder = server.life === "running" ? "Ask about your code" : "StarChat is not running";
@@ -181,5 +181,6 @@ function byId(id: string): HTMLElement {
 }
 
 box.value = host.getState()?.draft ?? "";
+box.disabled = false; // what is typed before would be lost
 grow();
 host.postMessage({ kind: "ready" });

@@ -19,7 +19,7 @@ export function page(webview: vscode.Webview, extension: vscode.Uri): string {
 <section id="chats" aria-label="Chats" hidden></section>
 <form id="composer">
 <ul id="references" aria-label="What goes with the question"></ul>
-<textarea id="text" rows="1" aria-label="Your question"></textarea>
+<textarea id="text" rows="1" aria-label="Your question" disabled></textarea>
 <div id="bar">
 <button type="button" id="addSelection">Selection</button>
 <button type="button" id="addFile">File</button>
