@@ -57,14 +57,14 @@ bench-ask: ## Measure how quick an answer is; prints each figure beside its goal
 	@scripts/bootstrap test
 	@$(BIN)/python -m benchmarks.ask
 
-bench-engine: ## Measure the engines against each other and against their goals, for a quarter of an hour; writes bench/engine.*.
+bench-engine: ## Measure the engines against each other and against their goals, in half an hour; writes bench/engine.*.
 	@scripts/bootstrap test
-	@$(BIN)/python -m pip install -q --disable-pip-version-check ctranslate2==4.8.5 gguf==0.19.0
+	@$(BIN)/python -m pip install -q --disable-pip-version-check ctranslate2==4.8.5 gguf==0.19.0 onnxruntime-genai==0.18.0 onnx==1.23.2 onnx-ir==1.1.0
 	@$(BIN)/python -m benchmarks.engine
 
 bench-engine-full: ## The same with all bugs and prompts, for hours; goes on where it was ended.
 	@scripts/bootstrap test
-	@$(BIN)/python -m pip install -q --disable-pip-version-check ctranslate2==4.8.5 gguf==0.19.0
+	@$(BIN)/python -m pip install -q --disable-pip-version-check ctranslate2==4.8.5 gguf==0.19.0 onnxruntime-genai==0.18.0 onnx==1.23.2 onnx-ir==1.1.0
 	@$(BIN)/python -m benchmarks.engine --full
 
 bench-fix: ## Measure how many bugs are fixed; MODE=plain or doctest, CASES=quixbugs or humanevalpack, FIRST=, LAST=; resumes.

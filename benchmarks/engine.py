@@ -21,30 +21,44 @@ from assistant.models.prepare import prepare
 from assistant.models.spec import ModelSpec
 from assistant.settings import Settings
 from assistant.template import Tokenizer
-from benchmarks.engine_contestants import BUSY, Contestant, Folder, Run, Timing, contestants, unpacked
-from benchmarks.engine_extremes import cancel_delays, load_seconds, long_context_ratio
+from benchmarks.engine_contestants import BUSY, Contestant, Folder, Run, Timing, unpacked
+from benchmarks.engine_extremes import cancel_delays, load_seconds, long_context_ratio, read_speed, step_bytes
 from benchmarks.engine_ledger import Ledger
 from benchmarks.engine_page import Row, draw, write
-from benchmarks.engine_traffic import Task, chats, completions, edits, long_prompt, second_turn
+from benchmarks.engine_peers import COMPILED, peers
+from benchmarks.engine_traffic import Task, chats, completions, copied, edits, long_prompt, second_turn
 from benchmarks.figures import spin_loop
 
-SMALL = "qwen2.5-coder-0.5b"
+SMALL, LARGE = "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"
 KEPT = Path("bench")
-OURS, PLAIN, WHEEL = "ours int8", "ours int8, no drafts", "llama.cpp wheel"
+OURS, PLAIN, WHEEL, CT2, ORT = (
+    "ours int8",
+    "ours int8, no drafts",
+    "llama.cpp wheel",
+    "CTranslate2 int8",
+    "onnxruntime-genai int4",
+)
+
+# Who takes part in what, where not all do: some are so slow that they would fill the sample.
+_SOME = {
+    "prompt 2k": {OURS, WHEEL, CT2, ORT, "transformers bf16"},
+    "prompt 6k": {OURS, WHEEL, CT2},
+    "edit": {OURS, PLAIN, WHEEL, CT2, ORT, "transformers bf16, lookup"},
+    "completion": {OURS, WHEEL},
+}
+PROMPTS = ("prompt", "prompt 2k", "prompt 6k", "prompt 1.5B")
+_ONLY_CHAT = {COMPILED, "bitsandbytes 8-bit"}
 
 
 def main(full: bool) -> int:
     """Measure everything, print it, keep it and draw it."""
     threads = int(os.environ.get("THREADS", "1"))
-    spec = replace(prepare(Settings(model=SMALL), consent=lambda _: False, report=lambda _: None), threads=threads)
     os.environ["HF_HUB_OFFLINE"] = "1"
-    folder = Folder(unpacked(spec.path), threads)
     ledger = Ledger(KEPT / "engine-raw.jsonl", fresh=not full)
     before = spin_loop()
-    field = [*contestants(folder, spec), Contestant(PLAIN, lambda: folder.ours("int8", "auto", drafts=False))]
-    tokenizer = folder.loaded("int8", "auto").tokenizer
-    _race(field, _tasks(tokenizer, full), ledger, tokenizer)
-    rows = [*_rows(ledger), *_extremes(folder, spec)]
+    extremes = _with_small(ledger, threads, full)
+    _with_large(ledger, threads, full)
+    rows = [*_rows(ledger), *extremes]
     for row in rows:
         print(row, flush=True)
     kind = "CPU seconds beside other work" if BUSY else "by the clock"
@@ -57,18 +71,47 @@ def main(full: bool) -> int:
     return 0
 
 
+def _with_small(ledger: Ledger, threads: int, full: bool) -> list[Row]:
+    folder, spec = _model(SMALL, threads)
+    field = [*_ours(folder), *peers(folder, spec)]
+    tokenizer = folder.loaded("int8", "auto").tokenizer
+    _race(field, _tasks(tokenizer, full), ledger, tokenizer)
+    return list(_extremes(folder, ledger))
+
+
+def _with_large(ledger: Ledger, threads: int, full: bool) -> None:
+    """Ours and the wheel with three times as many parameters."""
+    folder, spec = _model(LARGE, threads)
+    field = [one for one in (*_ours(folder), *peers(folder, spec)) if one.name in (OURS, PLAIN, WHEEL)]
+    tokenizer = folder.loaded("int8", "auto").tokenizer
+    tasks = [("chat 1.5B", task, frozenset[str]()) for task in chats(tokenizer, 6 if full else 1, 128 if full else 32)]
+    tasks += [("prompt 1.5B", long_prompt(tokenizer, 600, 0), frozenset({PLAIN}))]
+    tasks += [("edit 1.5B", task, frozenset[str]()) for task in edits(tokenizer, 40 if full else 2, 60 if full else 0)]
+    _race(field, iter(tasks), ledger, tokenizer)
+
+
+def _model(name: str, threads: int) -> tuple[Folder, ModelSpec]:
+    spec = replace(prepare(Settings(model=name), consent=lambda _: False, report=lambda _: None), threads=threads)
+    return Folder(unpacked(spec.path), threads), spec
+
+
+def _ours(folder: Folder) -> Iterator[Contestant]:
+    yield Contestant(OURS, lambda: folder.ours("int8", "auto", drafts=True))
+    yield Contestant(PLAIN, lambda: folder.ours("int8", "auto", drafts=False))
+    yield Contestant("ours bf16", lambda: folder.ours("none", "bfloat16", drafts=True))
+
+
 def _tasks(tokenizer: Tokenizer, full: bool) -> Iterator[tuple[str, Task, frozenset[str]]]:
-    """Kind, task, and who is left out of it (empty: nobody)."""
-    slow = frozenset({"bitsandbytes 8-bit"})
-    for task in chats(tokenizer, 12 if full else 3, 128 if full else 40):
-        yield "chat", task, frozenset()
-    for number in range(4 if full else 1):
-        yield "prompt", long_prompt(tokenizer, 2000 if full else 600, number), slow
-    lean = slow | {"transformers bf16", "ours bf16"}
-    for task in edits(tokenizer, 40 if full else 4, 60 if full else 2):
-        yield "edit", task, slow if full else lean
+    """Kind, task, and who is left out of it."""
+    for task in chats(tokenizer, 12 if full else 2, 128 if full else 32):
+        yield "chat", task, frozenset() if task.name == "chat 0" or full else frozenset({COMPILED})
+    for kind, length in (("prompt", 600), ("prompt 2k", 2000), ("prompt 6k", 6000)):
+        for number in range(4 if full else 1):
+            yield kind, long_prompt(tokenizer, length, number), frozenset(_ONLY_CHAT | {PLAIN})
+    for task in edits(tokenizer, 40 if full else 3, 60 if full else 2):
+        yield "edit", task, frozenset(_ONLY_CHAT)
     for task in completions(tokenizer, 20 if full else 4):
-        yield "completion", task, slow if full else lean
+        yield "completion", task, frozenset(_ONLY_CHAT)
 
 
 def _race(
@@ -78,7 +121,8 @@ def _race(
     ready: dict[str, Run] = {}
     for number, (kind, task, out) in enumerate(tasks):
         for contestant in field[number % len(field) :] + field[: number % len(field)]:
-            if contestant.name in out or ledger.has(kind, task.name, contestant.name):
+            left_out = contestant.name in out or contestant.name not in _SOME.get(kind, {contestant.name})
+            if left_out or ledger.has(kind, task.name, contestant.name):
                 continue
             if contestant.name not in ready:
                 ready[contestant.name] = contestant.load()
@@ -87,6 +131,7 @@ def _race(
             if kind == "completion":
                 run(replace(task, prompt=task.prompt[:-3], tokens=1))  # the prefix is hot, the last keystrokes are not
             timing = run(task)
+            timing = replace(timing, copied=copied(timing.ids, task.prediction))
             ledger.add(kind, task, contestant.name, timing)
             print(
                 f"{kind:<10} {task.name:<28} {contestant.name:<26} first {timing.first:6.2f} s, {timing.pace:6.1f} tok/s",
@@ -107,7 +152,7 @@ def _follow(task: Task, timing: Timing, run: Run, note: Callable[[int], None], t
 def _rows(ledger: Ledger) -> Iterator[Row]:
     yield from _paces(ledger)
     yield from _edits(ledger)
-    chat = ledger.ratios("chat", PLAIN, OURS, lambda timing: timing.whole - timing.first)
+    chat = ledger.ratios("chat", PLAIN, OURS, _writing)
     yield Row.of("chat with drafting against without", 0.97, "x", chat, peer="ours without drafts")
     for name in (OURS, WHEEL):
         took = [timing.whole for timing in ledger.timings("completion", name)]
@@ -120,45 +165,56 @@ def _rows(ledger: Ledger) -> Iterator[Row]:
 def _paces(ledger: Ledger) -> Iterator[Row]:
     """Decode and prefill of everybody, and ours against each peer."""
     for name in ledger.names():
-        yield Row.of(f"decode, {name}", None, "tok/s", [timing.pace for timing in ledger.timings("chat", name)])
-        reading = [length / timing.first for length, timing in ledger.with_lengths("prompt", name)]
-        if reading:
-            yield Row.of(f"prefill, {name}", None, "tok/s", reading)
+        for kind in ("chat", "chat 1.5B"):
+            paces = [timing.pace for timing in ledger.timings(kind, name)]
+            if paces:
+                yield Row.of(f"decode{kind[4:]}, {name}", None, "tok/s", paces)
+        for kind in PROMPTS:
+            reading = [length / timing.first for length, timing in ledger.with_lengths(kind, name)]
+            if reading:
+                yield Row.of(f"prefill{kind[6:]}, {name}", None, "tok/s", reading)
     targets = {WHEEL: (2.0, 6.0), "transformers bf16": (1.8, None), "bitsandbytes 8-bit": (8.0, None)}
     for peer in ledger.names():
         if peer.startswith("ours"):
             continue
         decode, prefill = targets.get(peer, (None, None))
-        paces = ledger.ratios("chat", peer, OURS, lambda timing: 1 / timing.pace)
-        yield Row.of(f"decode against {peer}", decode, "x", paces, peer=peer)
-        reads = ledger.ratios("prompt", peer, OURS, lambda timing: timing.first)
-        if reads:
-            yield Row.of(f"prefill against {peer}", prefill, "x", reads, peer=peer)
+        for kind in ("chat", "chat 1.5B"):
+            paces = ledger.ratios(kind, peer, OURS, lambda timing: 1 / timing.pace)
+            if paces:
+                yield Row.of(f"decode{kind[4:]} against {peer}", decode, "x", paces, peer=peer)
+        for kind in PROMPTS:
+            reads = ledger.ratios(kind, peer, OURS, lambda timing: timing.first)
+            if reads:
+                yield Row.of(f"prefill{kind[6:]} against {peer}", prefill, "x", reads, peer=peer)
 
 
 def _edits(ledger: Ledger) -> Iterator[Row]:
     """Drafting on edits: how much faster, how many tokens a pass, and whether the reply stayed the same."""
-    ratios = ledger.ratios("edit", PLAIN, OURS, lambda timing: timing.whole - timing.first)
-    copied = ledger.ratios(
-        "edit",
-        PLAIN,
-        OURS,
-        lambda timing: timing.whole - timing.first,
-        only=lambda timing: timing.accepted >= 0.9 * len(timing.ids) - 8,
-    )
-    yield Row.of("edit, 90 % copied, against plain decoding", 6.0, "x", copied, peer=PLAIN)
-    yield Row.of("edit, all cases, against plain decoding", None, "x", ratios, peer=PLAIN)
-    passes = [len(timing.ids) / max(1, timing.passes) for timing in ledger.timings("edit", OURS)]
-    yield Row.of("edit, tokens for each forward pass", None, "", passes)
-    same = [float(one.ids == other.ids) for one, other in ledger.pairs("edit", PLAIN, OURS)]
-    yield Row.of("edit, replies identical to plain decoding", 1.0, "", [statistics.fmean(same)] if same else [])
-    for peer in (WHEEL, "CTranslate2 int8", "transformers bf16, lookup"):
-        against = ledger.ratios("edit", peer, OURS, lambda timing: timing.whole / max(1, len(timing.ids)))
-        yield Row.of(f"edit, time a token, against {peer}", None, "x", against, peer=peer)
+    for kind in ("edit", "edit 1.5B"):
+        size = kind[4:]
+        ratios = ledger.ratios(kind, PLAIN, OURS, _writing)
+        mostly = ledger.ratios(kind, PLAIN, OURS, _writing, only=lambda timing: timing.copied >= 0.9)
+        yield Row.of(f"edit{size}, 90 % copied, against plain decoding", 6.0, "x", mostly, peer=PLAIN)
+        yield Row.of(f"edit{size}, all cases, against plain decoding", None, "x", ratios, peer=PLAIN)
+        passes = [len(timing.ids) / max(1, timing.passes) for timing in ledger.timings(kind, OURS)]
+        yield Row.of(f"edit{size}, tokens for each forward pass", None, "", passes)
+        same = [float(one.ids == other.ids) for one, other in ledger.pairs(kind, PLAIN, OURS)]
+        yield Row.of(f"edit{size}, replies identical to plain decoding", 1.0, "", [statistics.fmean(same)] if same else [])
+        for peer in (WHEEL, CT2, ORT, "transformers bf16, lookup"):
+            against = ledger.ratios(kind, peer, OURS, lambda timing: timing.whole / max(1, len(timing.ids)))
+            if against:
+                yield Row.of(f"edit{size}, time a token, against {peer}", None, "x", against, peer=peer)
 
 
-def _extremes(folder: Folder, spec: ModelSpec) -> Iterator[Row]:
-    loaded = folder.loaded("int8", "auto")
+def _writing(timing: Timing) -> float:
+    return timing.whole - timing.first
+
+
+def _extremes(folder: Folder, ledger: Ledger) -> Iterator[Row]:
+    loaded, speed = folder.loaded("int8", "auto"), read_speed()
+    used = [step_bytes(folder.path) * timing.pace / speed for timing in ledger.timings("chat", OURS)]
+    yield Row.of("memory read by one thread", None, "GB/s", [speed / 1e9])
+    yield Row.of("decode in 8 bits, share of what reading the weights takes (a goal for GPUs)", 0.7, "x", used)
     yield Row.of("cancel while a prompt is read", None, "ms", cancel_delays(loaded, decoding=False), at_most=True)
     yield Row.of("cancel while a reply is written", None, "ms", cancel_delays(loaded, decoding=True), at_most=True)
     yield Row.of("a step with 8k tokens of context against 64", 1.03, "x", long_context_ratio(loaded), at_most=True)

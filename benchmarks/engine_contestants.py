@@ -5,11 +5,10 @@ All hold the same weights: the 0.5B's GGUF, unpacked once into a folder of bfloa
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,10 @@ def clock() -> float:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """One run: seconds to the first token and to the end, the ids, and forward passes where they could be counted."""
+    """One run: seconds to the first token and to the end, the ids, and forward passes where they could be counted.
+
+    accepted: drafted tokens that were right.  copied: the share of the reply that stands in the old text, in its order.
+    """
 
     first: float
     whole: float
@@ -37,6 +39,7 @@ class Timing:
     cached: int = 0
     passes: int = 0
     accepted: int = 0
+    copied: float = 0.0
 
     @property
     def pace(self) -> float:
@@ -95,9 +98,9 @@ class Folder:
     def ours(self, quantization: str, dtype: str, *, drafts: bool) -> Run:
         from assistant.hosting.torch_engine.engine import TorchEngine
 
-        loaded, count = self.loaded(quantization, dtype), [0]
-        loaded.model.register_forward_hook(lambda *_: count.__setitem__(0, count[0] + 1))
-        return of_engine(TorchEngine(loaded, drafts=drafts), lambda: count[0])
+        loaded = self.loaded(quantization, dtype)
+        counting = _Counting(loaded.forward)
+        return of_engine(TorchEngine(replace(loaded, forward=counting), drafts=drafts), lambda: counting.passes)
 
     def generate(self, quantization: str, dtype: str, **options: Any) -> Run:
         """`generate()` of transformers, timed by a streamer."""
@@ -124,6 +127,19 @@ class Folder:
         return run
 
 
+class _Counting:
+    """A forward pass that counts how often it is made."""
+
+    def __init__(self, forward: Any) -> None:
+        self._forward = forward
+        self.device = forward.device
+        self.passes = 0
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.passes += 1
+        return self._forward(*arguments)
+
+
 class _Watch:
     """A streamer that only looks at the clock; it is given the prompt before the first token."""
 
@@ -139,47 +155,6 @@ class _Watch:
 
     def end(self) -> None:
         pass
-
-
-def contestants(folder: Folder, gguf: ModelSpec) -> Iterator[Contestant]:
-    """Ours first, then the peers that are installed."""
-    yield Contestant("ours int8", lambda: folder.ours("int8", "auto", drafts=True))
-    yield Contestant("ours bf16", lambda: folder.ours("none", "bfloat16", drafts=True))
-    yield Contestant("llama.cpp wheel", lambda: _llama(gguf))
-    yield Contestant("transformers bf16", lambda: folder.generate("none", "bfloat16"))
-    yield Contestant("transformers bf16, lookup", lambda: folder.generate("none", "bfloat16", prompt_lookup_num_tokens=10))
-    yield Contestant("bitsandbytes 8-bit", lambda: folder.generate("bnb-8bit", "bfloat16"))
-    if importlib.util.find_spec("ctranslate2"):
-        yield Contestant("CTranslate2 int8", lambda: _ctranslate2(folder))
-
-
-def _llama(spec: ModelSpec) -> Run:
-    from assistant.hosting import llama_engine
-
-    return of_engine(llama_engine.open(spec, lambda _: None))
-
-
-def _ctranslate2(folder: Folder) -> Run:
-    import ctranslate2
-    from tokenizers import Tokenizer
-
-    where = folder.path.parent / f"ct2-{folder.path.name}"
-    if not where.is_dir():
-        ctranslate2.converters.TransformersConverter(str(folder.path)).convert(str(where), quantization="int8")
-    generator = ctranslate2.Generator(str(where), compute_type="int8", intra_threads=folder.spec.threads)
-    names = Tokenizer.from_file(str(folder.path / "tokenizer.json"))
-
-    def run(task: Task) -> Timing:
-        prompt = [names.id_to_token(token) for token in task.prompt]
-        began, first, ids = clock(), 0.0, []
-        steps = generator.generate_tokens(prompt, max_length=task.tokens, sampling_topk=1, end_token=sorted(task.stops) or None)
-        for step in steps:
-            first = first or clock() - began
-            if step.token_id not in task.stops:
-                ids.append(step.token_id)
-        return Timing(first, clock() - began, tuple(ids))
-
-    return run
 
 
 def unpacked(gguf: Path) -> Path:

@@ -45,7 +45,7 @@ def long_context_ratio(loaded: Any, long: int = 8000, short: int = 64, rounds: i
     for _ in range(rounds):
         for length, kv in caches.items():
             began = clock()
-            kv.feed(loaded.model, [200])
+            kv.feed(loaded.forward, [200])
             took[length].append(clock() - began)
     return [one / statistics.median(took[short]) for one in took[long]]
 
@@ -60,6 +60,27 @@ def load_seconds(spec: ModelSpec) -> tuple[float, float]:
     began = clock()
     load(replace(spec, quantization="int8", dtype="auto"), lambda _: None)
     return reading, clock() - began
+
+
+def read_speed(size: int = 512 << 20) -> float:
+    """Bytes a second at which one thread reads memory, the best of five: what no step can surpass."""
+    import torch
+
+    numbers = torch.ones(size // 8, dtype=torch.int64)
+    took = []
+    for _ in range(5):
+        began = clock()
+        numbers.sum()
+        took.append(clock() - began)
+    return size / min(took)
+
+
+def step_bytes(folder: Path) -> int:
+    """Bytes of 8-bit weights that a step reads: all matrices but the embedding."""
+    from assistant.hosting.torch_engine.memory import shapes
+
+    matrices = [shape for name, shape in shapes(folder).items() if len(shape) == 2 and "embed_tokens" not in name]
+    return sum(rows * columns for rows, columns in matrices)
 
 
 def _past(deadline: list[float]) -> bool:

@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 
 from assistant.conversation import Conversation, start
@@ -44,6 +45,12 @@ def edits(tokenizer: Tokenizer, quixbugs: int, humaneval: int) -> list[Task]:
     """Functions with a bug, to be written again without it; the reply begins inside a code block, as the product asks."""
     drawn = [*_shuffled(_quixbugs(), SEED)[:quixbugs], *_shuffled(_humanevalpack(), SEED)[:humaneval]]
     return [_edit(name, program, purpose, tokenizer) for name, program, purpose in drawn]
+
+
+def copied(reply: Sequence[int], old: Sequence[int]) -> float:
+    """The share of a reply's tokens that stand in the old text, in the same order."""
+    blocks = SequenceMatcher(None, list(old), list(reply), autojunk=False).get_matching_blocks()
+    return sum(block.size for block in blocks) / max(1, len(reply))
 
 
 def completions(tokenizer: Tokenizer, count: int) -> list[Task]:
