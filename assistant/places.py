@@ -23,6 +23,7 @@ _STATE = {
     "models.json": "names that you gave to models of your own",
     "choices.json": "which model was chosen for this machine",
     "cpu-speed.json": "how quick this processor was found to be",
+    "kernels": "a product of 8-bit numbers, compiled for this processor",
     "server-token": "what editors show to a language server at a port",
 }
 

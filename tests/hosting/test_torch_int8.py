@@ -1,18 +1,21 @@
 """Eight bits on the CPU: near the model they were made of, the same for a token whatever is computed beside it."""
 
 import json
+import os
+import shutil
+import stat
 from pathlib import Path
 
 import pytest
 import torch
 
 from assistant.errors import ModelError
-from assistant.hosting.torch_engine import device
+from assistant.hosting.torch_engine import device, int8_kernel
 from assistant.hosting.torch_engine.int8 import Int8Linear, joined_int8, of_weight
 from assistant.hosting.torch_engine.kv import empty
 from assistant.hosting.torch_engine.probe import speed_of_cpu
 from assistant.models import cpu_speed
-from tests.hosting.torch_streaming import engine, loaded, run, spec_of
+from tests.hosting.torch_streaming import PRODUCTS, engine, loaded, run, spec_of, use_product
 from tests.tiny_models import WINDOW, tiny
 
 ARCHITECTURES = ["gpt_bigcode", "starcoder2", "qwen2", "llama"]
@@ -21,10 +24,9 @@ PROMPT = [40 + 17 * number % 200 for number in range(30)]
 
 @pytest.mark.parametrize("rows", [1, 2, 9, 65])
 @pytest.mark.parametrize("with_bias", [False, True])
-@pytest.mark.parametrize("packed", [False, True])
-def test_a_product_is_near_that_of_floats(rows: int, with_bias: bool, packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not packed:
-        monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_a_product_is_near_that_of_floats(rows: int, with_bias: bool, product: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_product(product, monkeypatch)
     generator = torch.Generator().manual_seed(rows)
     weight, x = torch.randn(96, 160, generator=generator), torch.randn(rows, 160, generator=generator)
     x[0] *= 1e4  # one token's outliers are its own affair
@@ -32,6 +34,42 @@ def test_a_product_is_near_that_of_floats(rows: int, with_bias: bool, packed: bo
     exact = torch.nn.functional.linear(x, weight, bias)
     error = (joined_int8([of_weight(weight, bias)])(x) - exact).norm(dim=1) / exact.norm(dim=1)
     assert error.max() < 0.02
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (63, 36), (64, 64), (65, 100), (130, 20), (700, 128), (9, 10)])
+def test_products_agree_on_any_shape(shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(sum(shape))
+    weight, x = torch.randn(shape, generator=generator), torch.randn(14, shape[1], generator=generator)
+    x[3], x[4, 0] = 0, 1e20
+    found = []
+    for product in PRODUCTS:
+        with monkeypatch.context() as patch:
+            use_product(product, patch)
+            found.append(joined_int8([of_weight(weight, weight[:, 0]), of_weight(weight * 3, None)])(x))
+    for one in found[1:]:
+        assert torch.allclose(one, found[0], rtol=0.02, atol=0.02 * found[0][:3].abs().max().item())
+
+
+def test_the_kernel_is_compiled_once_and_done_without_where_it_cannot_be(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not int8_kernel.usable() or shutil.which("cc", path=os.defpath) is None:
+        pytest.skip("needs Linux on x86-64 with AVX-512 VNNI, and a C compiler")
+    library = int8_kernel._library.__wrapped__
+    assert library() is not None
+    (path,) = (own_home / "kernels").iterdir()
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    before = path.stat().st_mtime_ns
+    assert library() is not None
+    assert path.stat().st_mtime_ns == before
+    monkeypatch.setenv("STARCHAT_HOME", str(own_home / "other"))
+    damaged = own_home / "other" / "kernels" / path.name
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"no library")
+    assert library() is None
+    assert not damaged.exists(), "it is compiled again next time"
+    monkeypatch.setattr(os, "defpath", str(own_home))
+    assert library() is None
 
 
 def test_a_token_does_not_depend_on_its_neighbours() -> None:

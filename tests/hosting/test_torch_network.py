@@ -12,7 +12,7 @@ import transformers
 from assistant.hosting.torch_engine.kv import empty
 from assistant.hosting.torch_engine.layouts import forward_of
 from assistant.hosting.torch_engine.network import Forward, Network, Transformers
-from tests.hosting.torch_streaming import engine, loaded, run
+from tests.hosting.torch_streaming import PRODUCTS, engine, loaded, run, use_product
 from tests.tiny_models import tiny
 
 ARCHITECTURES = ["gpt_bigcode", "starcoder2", "qwen2", "llama"]
@@ -142,13 +142,12 @@ def test_joined_weights_are_held_once() -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize("product", PRODUCTS)
 def test_rows_in_eight_bits_are_those_of_single_steps_to_the_last_bit(
-    architecture: str, quick: bool, monkeypatch: pytest.MonkeyPatch
+    architecture: str, product: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Drafts of all lengths, past the sliding window and past the place where the cache grows."""
-    if not quick:
-        monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
+    use_product(product, monkeypatch)
     one = loaded.__wrapped__(tiny(architecture), "auto", "int8")
     assert isinstance(one.forward, Network)
     sizes = (9, 17, 33, 65, 9, 2, 33)

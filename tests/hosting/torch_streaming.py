@@ -8,14 +8,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
+
 from assistant import template
 from assistant.conversation import start
 from assistant.hosting.engine import EngineRequest, Finish, Piece, Sampling
+from assistant.hosting.torch_engine import int8_kernel
 from assistant.hosting.torch_engine.engine import TorchEngine
 from assistant.hosting.torch_engine.loading import Loaded, load
 from assistant.models.spec import ModelSpec
 
 THREADS = 1
+PRODUCTS = ("compiled", "fbgemm", "plain")
+"""The ways in which 8-bit layers are computed; where a machine lacks one, the next takes its place."""
 GREEDY = Sampling()
 
 
@@ -40,6 +46,15 @@ def loaded(folder: Path, dtype: str = "float32", quantization: Any = "none") -> 
 def engine(folder: Path, dtype: str = "float32", quantization: str = "none", chunk: int | None = None) -> TorchEngine:
     """An engine with nothing kept from earlier tests, over weights that are loaded once."""
     return TorchEngine(loaded(folder, dtype, quantization), chunk=chunk)
+
+
+def use_product(name: str, patch: pytest.MonkeyPatch) -> None:
+    """Let layers that are made from now on be computed in this way."""
+    torch.set_num_threads(THREADS)
+    if name != "compiled":
+        patch.setattr(int8_kernel, "usable", lambda: False)
+    if name == "plain":
+        patch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
 
 
 def never() -> bool:

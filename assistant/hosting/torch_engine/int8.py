@@ -19,6 +19,8 @@ from transformers.quantizers.auto import register_quantization_config, register_
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
+from assistant.hosting.torch_engine.int8_kernel import compiled
+
 _NAME = "starchat-int8"
 _MOST = 127
 _AT_ONCE = 4096  # rows whose floats are held beside the integers, while a weight is rounded
@@ -62,19 +64,20 @@ def quantised(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def joined_int8(parts: Sequence[Int8Linear]) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Layers of the same input as one, `[rows, in]` to `[rows, out]`; packed where this processor has a quick product for that.
+    """Layers of the same input as one, `[rows, in]` to `[rows, out]`, by the quickest product that this machine has.
 
-    The layers that were packed lose their weights, so that these are held once.
+    Where weights are packed for it, the layers lose theirs, so that these are held once.
     """
     weight = torch.cat([part.weight for part in parts]) if len(parts) > 1 else parts[0].weight.data
     scale = torch.cat([part.scale for part in parts])
     biases = [part.bias if part.bias is not None else part.scale.new_zeros(part.out_features) for part in parts]
     bias = None if all(part.bias is None for part in parts) else torch.cat(biases)
-    if not _has_quick_product():
+    packed = compiled(weight, scale, bias) or (_packed(weight, scale, bias) if _suits_fbgemm() else None)
+    if packed is None:
         return _whole(weight, scale, bias)
     for part in parts:
-        part.weight.data = part.weight.data[:0]
-    return _packed(weight, scale, bias)
+        part.weight.data = part.weight.data[:0].clone()
+    return packed
 
 
 def _whole(weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None) -> Int8Linear:
@@ -99,7 +102,7 @@ def _packed(weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None
     return linear
 
 
-def _has_quick_product() -> bool:
+def _suits_fbgemm() -> bool:
     """Without VNNI instructions, FBGEMM adds pairs of products up in 16 bits, which they may not fit."""
     return "fbgemm" in torch.backends.quantized.supported_engines and torch.cpu._is_vnni_supported()
 
