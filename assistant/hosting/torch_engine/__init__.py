@@ -2,8 +2,8 @@
 
 `open` is all that the host calls.  The parts, in the order of a request's way: `engine` (admission, streaming), `prefixes`
 (what was computed before), `kv` and `kv_files` (caches), `decode` (prefill, and the loop of steps), `network` and `attention`
-(one forward pass), `drafting`, `sampling`.  In the order of loading: `device`, `probe`, `quantization`, `int8`, `memory`,
-`loading`, `layouts` (from a model of transformers to a `Network`), `tokenizer`.  Nothing here knows of conversations, templates
+(one forward pass), `drafting`, `sampling`.  In the order of loading: `device`, `probe`, `quantization`, `int8` and
+`int8_kernel`, `memory`, `loading`, `layouts` (from a model of transformers to a `Network`), `tokenizer`.  Nothing here knows of conversations, templates
 or HTTP.
 """
 
@@ -37,12 +37,14 @@ def open(spec: ModelSpec, report: Callable[[float], None]) -> Engine:
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from assistant.hosting.torch_engine.engine import TorchEngine
+    from assistant.hosting.torch_engine.int8 import product_name
     from assistant.hosting.torch_engine.loading import load
 
     loaded = load(spec, report)
-    return TorchEngine(
-        loaded, store=_store(spec, f"{loaded.dtype} on {loaded.device.type}, transformers {version('transformers')}")
-    )
+    held = f"{loaded.dtype} on {loaded.device.type}, transformers {version('transformers')}"
+    if spec.quantization == "int8":
+        held += f", {product_name()}"  # whose last bits are its own
+    return TorchEngine(loaded, store=_store(spec, held))
 
 
 def _store(spec: ModelSpec, kv: str) -> PrefixStore | None:

@@ -19,7 +19,7 @@ from transformers.quantizers.auto import register_quantization_config, register_
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from assistant.hosting.torch_engine.int8_kernel import compiled
+from assistant.hosting.torch_engine import int8_kernel
 
 _NAME = "starchat-int8"
 _MOST = 127
@@ -72,12 +72,19 @@ def joined_int8(parts: Sequence[Int8Linear]) -> Callable[[torch.Tensor], torch.T
     scale = torch.cat([part.scale for part in parts])
     biases = [part.bias if part.bias is not None else part.scale.new_zeros(part.out_features) for part in parts]
     bias = None if all(part.bias is None for part in parts) else torch.cat(biases)
-    packed = compiled(weight, scale, bias) or (_packed(weight, scale, bias) if _suits_fbgemm() else None)
+    packed = int8_kernel.compiled(weight, scale, bias) or (_packed(weight, scale, bias) if _suits_fbgemm() else None)
     if packed is None:
         return _whole(weight, scale, bias)
     for part in parts:
         part.weight.data = part.weight.data[:0].clone()
     return packed
+
+
+def product_name() -> str:
+    """Which product `joined_int8` takes here."""
+    if int8_kernel.available():
+        return "own product"
+    return "FBGEMM" if _suits_fbgemm() else "torch"
 
 
 def _whole(weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None) -> Int8Linear:

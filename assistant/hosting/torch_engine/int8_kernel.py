@@ -64,6 +64,11 @@ def compiled(
     return linear
 
 
+def available() -> bool:
+    """Whether the kernel is there, or can be made."""
+    return usable() and _library() is not None
+
+
 def usable() -> bool:
     """Whether the kernel suits this process: it runs on one thread, while others share the work among theirs."""
     here = platform.system() == "Linux" and platform.machine() == "x86_64"
