@@ -3,8 +3,8 @@
 `open` is all that the host calls.  The parts, in the order of a request's way: `engine` (admission, streaming), `prefixes`
 (what was computed before), `kv` and `kv_files` (caches), `decode` (prefill, and the loop of steps), `network` and `attention`
 (one forward pass), `drafting`, `sampling`.  In the order of loading: `device`, `probe`, `quantization`, `int8` and
-`int8_kernel`, `memory`, `loading`, `layouts` (from a model of transformers to a `Network`), `tokenizer`.  Nothing here knows of conversations, templates
-or HTTP.
+`int8_kernel`, `memory`, `loading`, `layouts` (from a model of transformers to a `Network`), `tokenizer`.  Nothing here knows
+of conversations, templates or HTTP.
 """
 
 from __future__ import annotations
