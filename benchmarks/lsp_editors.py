@@ -17,12 +17,14 @@ from tests.server.editor_at_network import Served
 from tests.server.editor_at_pipes import VSCODE, Editor
 
 
-def ready(editor: Editor, home: Path, rule: dict[str, Any] | None, model: str = "") -> None:
-    """Greet the server, have the model loaded, and let it read ahead what commands need."""
+def ready(editor: Editor, home: Path, rule: dict[str, Any] | None, model: str = "") -> float:
+    """Greet the server, have the model loaded, and let it read ahead what commands need; the greeting's CPU time in ms."""
     begin(editor, VSCODE, model or script(home, rule or {}))
+    greeting = cpu_ms(editor)
     editor.open("file:///warm.py", "x = 1\n")
     editor.wait_for(lambda each: each.get("method") == "starchat/status" and each["params"]["state"] == "ready", 120)
     time.sleep(1.0)
+    return greeting
 
 
 def script(home: Path, rule: dict[str, Any], **keys: Any) -> str:
@@ -53,6 +55,12 @@ def resident(editor: Editor) -> float:
     """MB of memory now."""
     lines = Path(f"/proc/{editor.process.pid}/status").read_text().splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("VmRSS"))) / 1000 * 1.024
+
+
+def cpu_ms(editor: Editor) -> float:
+    """Milliseconds of CPU time of all threads of the server: what a busy machine does not stretch."""
+    tasks = Path(f"/proc/{editor.process.pid}/task").glob("*/schedstat")
+    return sum(int(each.read_text().split()[0]) for each in tasks) / 1e6
 
 
 @contextmanager

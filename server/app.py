@@ -37,6 +37,9 @@ from server.features import (
 from server.greeting import NAME
 from server.protocol import Protocol
 from server.session import Session
+from server.slimming import slim
+
+slim(types)
 
 Route = tuple[str, Callable[..., Any], Any]
 
