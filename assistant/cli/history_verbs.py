@@ -128,12 +128,16 @@ def write_new(path: Path, parts: Iterator[str]) -> int:
         InputError: there is a file of that name.
         StorageError: it cannot be written.
     """
+    made = False
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            made = True
             return sum(1 for part in parts if file.write(part))
     except FileExistsError as error:
         raise InputError(f"{path} is there already.", "Choose another name.") from error
     except OSError as error:
+        if made:
+            path.unlink(missing_ok=True)  # half a file is none
         raise StorageError(f"{path} cannot be written: {error.strerror}.", "Choose another folder.") from error
 
 
