@@ -18,8 +18,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--file",
         action="append",
         default=[],
-        metavar="FILE",
-        help="show this file to the model, a folder's files, or those of a pattern (src/**/*.py); may be repeated",
+        metavar="FILE[:A-B]",
+        help="show this file, or its lines A to B, to the model; also a folder's files, or those of a pattern (src/**/*.py);"
+        " may be repeated",
     )
     parser.add_argument("--no-stream", action="store_true", help="print the answer only when it is whole")
     add_output_options(parser)

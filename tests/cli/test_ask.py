@@ -261,3 +261,11 @@ def test_secrets_in_a_folder_are_left_out_and_named_ones_are_told(run: Callable,
     assert done.stderr == "Left out of src: 1 secret.\n"
     done = run("ask", "What is this?", "-f", "src/.env", "--show-context")
     assert "canary" in done.stdout and "looks like a secret" in done.stderr
+
+
+def test_lines_of_a_file_are_shown_alone(run: Callable, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("one = 1\ntwo = 2\nthree = 3\n")
+    shown = run("ask", "What is this?", "-f", "a.py:2-3", "--show-context").stdout
+    assert "`a.py:2-3` (Python):\n\n```python\ntwo = 2\nthree = 3\n```" in shown and "one" not in shown
+    done = run("ask", "What is this?", "-f", "a.py:2-9", "-m", "none")
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1) and "a.py has 3 lines" in done.stderr
