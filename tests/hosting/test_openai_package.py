@@ -50,6 +50,15 @@ def test_completions_with_log_probabilities(client: openai.OpenAI) -> None:
     assert choice.logprobs.token_logprobs == [None, -0.1, -0.1]
 
 
+def test_chats_with_log_probabilities(client: openai.OpenAI) -> None:
+    asked = {"model": "any", "messages": QUESTION, "logprobs": True, "top_logprobs": 2}
+    whole = client.chat.completions.create(**asked).choices[0]
+    assert "".join(token.token for token in whole.logprobs.content) == whole.message.content
+    assert all(token.top_logprobs[0].token == token.token for token in whole.logprobs.content)
+    chunks = [chunk.choices[0] for chunk in client.chat.completions.create(**asked, stream=True) if chunk.choices]
+    assert [token for choice in chunks if choice.logprobs for token in choice.logprobs.content] == whole.logprobs.content
+
+
 def test_refusals_have_the_names_that_the_package_gives_them(client: openai.OpenAI) -> None:
     for fields in ({"n": 2}, {"tools": [{"type": "function", "function": {"name": "rm", "parameters": {}}}]}):
         with pytest.raises(openai.BadRequestError, match="|".join(fields)):
