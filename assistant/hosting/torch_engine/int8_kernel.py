@@ -77,9 +77,8 @@ def usable() -> bool:
 
 def _panels(weight: torch.Tensor) -> torch.Tensor:
     """Panels of 64 outputs: `[panels, in / 4, 4, 16, 4]`, the last one filled up with zeros."""
-    inputs = weight.shape[1]
-    filled = pad(weight, (0, 0, 0, -len(weight) % _PANEL))
-    return filled.view(-1, 4, 16, inputs // 4, 4).permute(0, 3, 1, 2, 4).contiguous()
+    fours = pad(weight, (0, 0, 0, -len(weight) % _PANEL)).contiguous().view(torch.int32)  # four numbers are moved at a time
+    return fours.view(-1, 4, 16, fours.shape[1]).permute(0, 3, 1, 2).contiguous()
 
 
 @cache

@@ -51,7 +51,8 @@ def _drawn(probabilities: torch.Tensor, numbers: torch.Tensor, top_p: float) -> 
     if top_p >= 1:
         return _inverted(probabilities.cumsum(dim=-1), numbers)
     ordered, ids = probabilities.topk(min(_LIKELIEST, probabilities.shape[-1]), dim=-1)
-    if bool((ordered.sum(dim=-1) < top_p).any()):
+    # A GPU sorts sooner than it answers whether it must.
+    if probabilities.device.type != "cpu" or bool((ordered.sum(dim=-1) < top_p).any()):
         ordered, ids = probabilities.sort(dim=-1, descending=True)
     cumulative = ordered.cumsum(dim=-1)
     outside = cumulative - ordered >= top_p
