@@ -25,7 +25,7 @@ from benchmarks.engine_contestants import BUSY, Contestant, Folder, Run, Timing,
 from benchmarks.engine_extremes import cancel_delays, load_seconds, long_context_ratio, read_speed, step_bytes
 from benchmarks.engine_ledger import Ledger
 from benchmarks.engine_page import Row, draw, write
-from benchmarks.engine_peers import COMPILED, peers
+from benchmarks.engine_peers import COMPILED, LOOKUP, peers
 from benchmarks.engine_traffic import Task, chats, completions, copied, edits, long_prompt, second_turn
 from benchmarks.figures import spin_loop
 
@@ -42,8 +42,8 @@ OURS, PLAIN, WHEEL, CT2, ORT = (
 # Who takes part in what, where not all do: some are so slow that they would fill the sample.
 _SOME = {
     "prompt 2k": {OURS, WHEEL, CT2, ORT, "transformers bf16"},
-    "prompt 6k": {OURS, WHEEL, CT2},
-    "edit": {OURS, PLAIN, WHEEL, CT2, ORT, "transformers bf16, lookup"},
+    "prompt 6k": {OURS, WHEEL},
+    "edit": {OURS, PLAIN, WHEEL, CT2, ORT, LOOKUP},
     "completion": {OURS, WHEEL},
 }
 PROMPTS = ("prompt", "prompt 2k", "prompt 6k", "prompt 1.5B")
@@ -86,7 +86,7 @@ def _with_large(ledger: Ledger, threads: int, full: bool) -> None:
     tokenizer = folder.loaded("int8", "auto").tokenizer
     tasks = [("chat 1.5B", task, frozenset[str]()) for task in chats(tokenizer, 6 if full else 1, 128 if full else 32)]
     tasks += [("prompt 1.5B", long_prompt(tokenizer, 600, 0), frozenset({PLAIN}))]
-    tasks += [("edit 1.5B", task, frozenset[str]()) for task in edits(tokenizer, 40 if full else 2, 60 if full else 0)]
+    tasks += [("edit 1.5B", task, frozenset[str]()) for task in edits(tokenizer, 40 if full else 1, 60 if full else 0)]
     _race(field, iter(tasks), ledger, tokenizer)
 
 
@@ -107,8 +107,8 @@ def _tasks(tokenizer: Tokenizer, full: bool) -> Iterator[tuple[str, Task, frozen
         yield "chat", task, frozenset() if task.name == "chat 0" or full else frozenset({COMPILED})
     for kind, length in (("prompt", 600), ("prompt 2k", 2000), ("prompt 6k", 6000)):
         for number in range(4 if full else 1):
-            yield kind, long_prompt(tokenizer, length, number), frozenset(_ONLY_CHAT | {PLAIN})
-    for task in edits(tokenizer, 40 if full else 3, 60 if full else 2):
+            yield kind, long_prompt(tokenizer, length, number), frozenset(_ONLY_CHAT | {PLAIN, LOOKUP})
+    for task in edits(tokenizer, 40 if full else 2, 60 if full else 1):
         yield "edit", task, frozenset(_ONLY_CHAT)
     for task in completions(tokenizer, 20 if full else 4):
         yield "completion", task, frozenset(_ONLY_CHAT)
@@ -200,7 +200,7 @@ def _edits(ledger: Ledger) -> Iterator[Row]:
         yield Row.of(f"edit{size}, tokens for each forward pass", None, "", passes)
         same = [float(one.ids == other.ids) for one, other in ledger.pairs(kind, PLAIN, OURS)]
         yield Row.of(f"edit{size}, replies identical to plain decoding", 1.0, "", [statistics.fmean(same)] if same else [])
-        for peer in (WHEEL, CT2, ORT, "transformers bf16, lookup"):
+        for peer in (WHEEL, CT2, ORT, LOOKUP):
             against = ledger.ratios(kind, peer, OURS, lambda timing: timing.whole / max(1, len(timing.ids)))
             if against:
                 yield Row.of(f"edit{size}, time a token, against {peer}", None, "x", against, peer=peer)

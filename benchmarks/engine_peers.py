@@ -14,14 +14,14 @@ from assistant.models.spec import ModelSpec
 from benchmarks.engine_contestants import Contestant, Folder, Run, Timing, clock, of_engine
 from benchmarks.engine_traffic import Task
 
-COMPILED = "transformers bf16, compiled"
+COMPILED, LOOKUP = "transformers bf16, compiled", "transformers bf16, lookup"
 
 
 def peers(folder: Folder, gguf: ModelSpec) -> Iterator[Contestant]:
     """Those that can run here."""
     yield Contestant("llama.cpp wheel", lambda: _llama(gguf))
     yield Contestant("transformers bf16", lambda: folder.generate("none", "bfloat16"))
-    yield Contestant("transformers bf16, lookup", lambda: folder.generate("none", "bfloat16", prompt_lookup_num_tokens=10))
+    yield Contestant(LOOKUP, lambda: folder.generate("none", "bfloat16", prompt_lookup_num_tokens=10))
     yield Contestant(COMPILED, lambda: _compiled(folder))
     yield Contestant("bitsandbytes 8-bit", lambda: folder.generate("bnb-8bit", "bfloat16"))
     if importlib.util.find_spec("ctranslate2"):

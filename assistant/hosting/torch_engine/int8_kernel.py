@@ -50,9 +50,10 @@ def compiled(
     library = _library() if usable() and inputs % 4 == 0 else None
     if library is None:
         return None
-    held = (_panels(weight), scale.contiguous(), weight.sum(1, dtype=torch.int32) * 128, bias)
+    held = (_panels(weight), scale.contiguous(), torch.empty(outputs, dtype=torch.int32), bias)
     layer = _Layer(inputs, outputs, *(None if tensor is None else tensor.data_ptr() for tensor in held))
     where, product = ctypes.addressof(layer), library.int8_product
+    library.int8_offsets(where, held[2].data_ptr())
 
     def linear(x: torch.Tensor, _held: object = (layer, held)) -> torch.Tensor:
         x = x.contiguous()
@@ -99,6 +100,8 @@ def _library() -> ctypes.CDLL | None:
         with suppress(OSError):
             path.unlink(missing_ok=True)  # made anew next time
         return None
+    library.int8_offsets.argtypes = [ctypes.c_void_p] * 2
+    library.int8_offsets.restype = None
     library.int8_product.argtypes = [ctypes.c_int64, *[ctypes.c_void_p] * 3]
     library.int8_product.restype = ctypes.c_int
     return library

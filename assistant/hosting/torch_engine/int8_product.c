@@ -76,6 +76,18 @@ ROWS_OF(4)
 ROWS_OF(5)
 ROWS_OF(6)
 
+// What unsigned activations add to each output: 128 times the sum of its weights, one number for every output.
+void int8_offsets(const layer *l, int32_t *to) {
+    for (int64_t from = 0; from < l->outputs; from += 16) {
+        const int8_t *w = l->weight + from / PANEL * PANEL * l->inputs + from % PANEL * 4;
+        __m512i sum = _mm512_setzero_si512();
+        for (int64_t k = 0; k < l->inputs; k += 4, w += 256)
+            sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8((char)128), _mm512_loadu_si512(w));
+        __mmask16 mask = l->outputs - from < 16 ? (1u << (l->outputs - from)) - 1 : 0xffff;
+        _mm512_mask_storeu_epi32(to + from, mask, sum);
+    }
+}
+
 typedef void (*some)(const layer *, const uint8_t *, const float *, int64_t, float *);
 
 // y [rows, outputs] = x [rows, inputs] times the layer; inputs must be a multiple of 4.  0, or 1 where memory ran out.
