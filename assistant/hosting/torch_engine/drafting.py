@@ -16,7 +16,7 @@ LADDER = (8, 16, 32, 64)
 
 # Plain steps that wrong drafts may cost: at first, with a prediction at first, and more for every token of the reply.
 _ALLOWED, _ALLOWED_PREDICTED, _ALLOWED_PER_TOKEN = 0.6, 3.0, 0.015
-_MOST_ALLOWED = 8.0
+_MOST_ALLOWED = 9.0
 
 _LONGEST_MATCH = 64
 _PLACES = 32  # of one pair that are looked at; a pair such as two blanks stands everywhere
