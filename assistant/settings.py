@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -129,6 +128,8 @@ def private_folder(path: Path) -> Path:
 
 
 def _from_file() -> Mapping[str, Any]:
+    import tomllib  # many commands read no settings
+
     path = settings_file()
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

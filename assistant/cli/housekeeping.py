@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 from typing import TYPE_CHECKING
@@ -104,6 +103,8 @@ def _without_hosts(*, stop: bool) -> None:
     Raises:
         UsageError: one runs, and is not to be stopped.
     """
+    import asyncio
+
     from assistant import hosts
 
     running = asyncio.run(hosts.running())
