@@ -1,6 +1,6 @@
 """One rank of `benchmarks.trainers`: trains the same model on the same packed data by our loop or by one of its peers.
 
-    torchrun --nproc-per-node 2 -m benchmarks.trainer_ranks ours|trainer|sft FOLDER KEY=VALUE …
+    torchrun --nproc-per-node 2 -m benchmarks.trainer_ranks ours|trainer|crossing|sft FOLDER KEY=VALUE …
 
 FOLDER holds what `benchmarks.trainers` prepared: the packed data, the tokenizer and the model's first weights.  Rank 0 leaves
 `{"losses": […], "seconds": […], "tokens": […]}`, one entry a step, in FOLDER/KIND.json.
@@ -26,8 +26,6 @@ from training.encoding import Vocabulary
 from training.machine import describe
 from training.vocabulary import load
 from training.zero_config import zero_config
-
-KINDS = ("ours", "trainer", "sft")
 
 
 @dataclass
@@ -66,7 +64,8 @@ def main() -> None:
         import deepspeed
 
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # as in ours: it would be compiled for a minute
-    measured = {"ours": _ours, "trainer": _trainer, "sft": _sft}[kind](recipe, folder)
+    runs = {"ours": _ours, "trainer": _trainer, "crossing": partial(_trainer, isolated=False), "sft": _sft}
+    measured = runs[kind](recipe, folder)
     if dist.get_rank() == 0:
         (folder / f"{kind}.json").write_text(json.dumps(measured.as_json()), encoding="utf-8")
     dist.barrier()
@@ -85,8 +84,12 @@ def _ours(recipe: config.Recipe, folder: Path) -> Measured:
     return measured
 
 
-def _trainer(recipe: config.Recipe, folder: Path) -> Measured:
-    """Hugging Face's Trainer on our packed blocks, in our order, with our schedule: the arithmetic is equal."""
+def _trainer(recipe: config.Recipe, folder: Path, *, isolated: bool = True) -> Measured:
+    """Hugging Face's Trainer on our packed blocks, in our order, with our schedule: the arithmetic is equal.
+
+    Not isolated, it is told nothing of the dialogues in a block, as where texts are simply concatenated: attention crosses from
+    one to the next, which computes something else, and needs no mask.
+    """
     from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
     from transformers.trainer_callback import TrainerCallback
 
@@ -100,7 +103,8 @@ def _trainer(recipe: config.Recipe, folder: Path) -> Measured:
         measured.saw(sum(len(ids) for block in blocks for ids, _ in packed.documents(block)))
         labels = torch.full_like(batch.targets, -100)
         labels[:, 1:] = batch.targets[:, :-1]  # the model shifts labels itself
-        return {"input_ids": batch.input_ids, "position_ids": batch.position_ids, "labels": labels}
+        positions = {"position_ids": batch.position_ids} if isolated else {}
+        return {"input_ids": batch.input_ids, "labels": labels} | positions
 
     class Ordered(Trainer):
         def _get_train_sampler(self, *_: Any) -> Any:
@@ -120,7 +124,11 @@ def _trainer(recipe: config.Recipe, folder: Path) -> Measured:
 
 
 def _sft(recipe: config.Recipe, folder: Path) -> Measured:
-    """trl's SFTTrainer on the same dialogues, tokenized by us; it packs them itself (best fit) and pads nothing."""
+    """trl's SFTTrainer on the same dialogues, tokenized by us.
+
+    It packs them itself (best fit), pads nothing, and lays the blocks of a micro-batch end to end in one row, with position ids
+    that restart: the mask that transformers makes of these isolates the dialogues, and is as long and wide as that row.
+    """
     from datasets import Dataset
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.trainer_callback import TrainerCallback

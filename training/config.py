@@ -60,6 +60,8 @@ class Recipe:
     """Where dialogues come from: JSONL files (also .gz), folders with train and test files, or hub data sets."""
     weights: tuple[float, ...] = ()
     """How often an epoch shows each source, in the order of `data`; empty means once each."""
+    system: Literal["own", "assistant"] = "own"
+    """System text of dialogues: their own or none, or else for those that have none the one that `assistant ask` sends."""
     eval_share: float = 0.05
     """Share of the dialogue trees kept for evaluation, where the data has no test split of its own."""
     languages: tuple[str, ...] = ()

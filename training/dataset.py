@@ -7,11 +7,12 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from assistant.conversation import Conversation, from_openai
+from assistant.commands import command
+from assistant.conversation import Conversation, Message, from_openai
 from assistant.errors import InputError, UsageError
 from training import sources, trees
 from training.config import Recipe
@@ -81,9 +82,9 @@ def load(recipe: Recipe, rejects_file: Path | None = None) -> Corpus:
         raise InputError(
             f"No dialogue is left to train on in {', '.join(recipe.data)}.", "Check the filters and the rejects file."
         )
-    return Corpus(
-        _some(train, recipe.max_dialogues, recipe), _some(test, recipe.max_eval_dialogues, recipe), tuple(rejects), tuple(notes)
-    )
+    chosen = _some(train, recipe.max_dialogues, recipe), _some(test, recipe.max_eval_dialogues, recipe)
+    train, test = ([_introduced(one, recipe) for one in part] for part in chosen)
+    return Corpus(tuple(train), tuple(test), tuple(rejects), tuple(notes))
 
 
 def write_rejects(path: Path, rejects: Iterable[Reject]) -> None:
@@ -226,6 +227,13 @@ def _fraction(tree: str, seed: int) -> float:
     return int.from_bytes(hashlib.sha256(f"{seed} {tree}".encode("utf-8", "replace")).digest()[:8]) / 2**64
 
 
-def _some(found: list[Dialogue], limit: int, recipe: Recipe) -> tuple[Dialogue, ...]:
-    chosen = random.Random(f"{recipe.seed} choice").sample(found, limit) if 0 < limit < len(found) else found
-    return tuple(chosen)
+def _some(found: list[Dialogue], limit: int, recipe: Recipe) -> list[Dialogue]:
+    return random.Random(f"{recipe.seed} choice").sample(found, limit) if 0 < limit < len(found) else found
+
+
+def _introduced(dialogue: Dialogue, recipe: Recipe) -> Dialogue:
+    """With the system text that the recipe gives to dialogues without one."""
+    if recipe.system == "own" or dialogue.conversation.system:
+        return dialogue
+    system = Message("system", command("ask").prompt("system"))
+    return replace(dialogue, conversation=Conversation((system, *dialogue.conversation.turns)))

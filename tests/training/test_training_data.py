@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from assistant.commands import command
 from assistant.errors import InputError
 from training import config, dataset, trees
 
@@ -143,7 +144,7 @@ def test_sources_are_mixed_by_weight_and_filtered(tmp_path):
 def test_made_dialogues_serve_where_no_data_is_named(monkeypatch):
     monkeypatch.delenv("STARCHAT_DATA", raising=False)
     corpus = dataset.load(config.load("tiny"))
-    assert len(corpus.train) == 2400 and len(corpus.test) == 40 and "made by the recipe" in corpus.notes[0]
+    assert len(corpus.train) == 6000 and len(corpus.test) == 40 and "made by the recipe" in corpus.notes[0]
     assert set(corpus.licences) == {"Apache-2.0"}
 
 
@@ -152,8 +153,19 @@ def test_starchat_data_names_the_folder(monkeypatch, tmp_path):
     write(tmp_path / "dialogues" / "train.jsonl.gz", [GOOD])
     monkeypatch.setenv("STARCHAT_DATA", str(tmp_path))
     assert len(dataset.load(config.load("tiny", ["eval_share=0", "data=dialogues"])).train) == 1
-    mixed = dataset.load(config.load("tiny", ["max_dialogues=0", "eval_share=0"]))
-    assert Counter(one.source == "made" for one in mixed.train) == {True: 6000, False: 1} and not mixed.test
+    mixed = dataset.load(config.load("tiny", ["eval_share=0"]))
+    assert Counter(one.source == "made" for one in mixed.train) == {True: 3000, False: 1} and not mixed.test
     monkeypatch.setenv("STARCHAT_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match="STARCHAT_DATA"):
         dataset.load(config.load("tiny"))
+
+
+def test_the_assistants_system_text_is_given_to_dialogues_without_one(tmp_path):
+    own = {"messages": [{"role": "system", "content": "Be terse."}, *GOOD["messages"]]}
+    path = write(tmp_path / "a.jsonl", [GOOD, own])
+    given = dataset.load(recipe(path, system="assistant", eval_share=0)).train
+    assert [one.conversation.system for one in given] == [command("ask").prompt("system"), "Be terse."]
+    assert [one.conversation.system for one in dataset.load(recipe(path, system="own", eval_share=0)).train] == [
+        "",
+        "Be terse.",
+    ]

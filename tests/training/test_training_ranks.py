@@ -27,7 +27,7 @@ SEED = int(os.environ.get("STARCHAT_SEED", "20"))
 RANKS = Path(__file__).with_name("ranks.py")
 SMALL = (
     *("layers=2", "width=64", "heads=2", "vocab=300", "block=64", "global_batch=4", "micro_batch=1", "max_steps=48"),
-    *("epochs=100", "learning_rate=1e-2", "save_every=16", "keep=9", "eval_every=16", "tensorboard=false"),
+    *("epochs=100", "learning_rate=1e-2", "save_every=16", "keep=9", "eval_every=16", "tensorboard=false", "system=own"),
 )
 PAIRS = [("Say a.", "alpha"), ("Say b.", "beta beta"), ("Say c.", "gamma")]
 ENVIRONMENT = os.environ | {
