@@ -1,6 +1,6 @@
 """Our training loop against two others on the same work: Hugging Face's Trainer and trl's SFTTrainer, all on ZeRO-3.
 
-    python -m benchmarks.trainers [--steps 60] [--rounds 2] [KEY=VALUE …]
+    python -m benchmarks.trainers [--steps 40] [--rounds 2] [KEY=VALUE …]
 
 Same model and first weights, same dialogues, packing in all, two ranks on the CPU; the runs take turns.  Figures are content
 tokens a second (padding left out) without the first steps, and the losses of the two whose arithmetic is equal.  A second set
@@ -25,6 +25,8 @@ from benchmarks.figures import Figure, Goal, keep, median, spin_loop
 FOLDER = Path("bench/training")
 RANKS = "benchmarks.trainer_ranks"
 WARM_UP = 8
+# A small GPTBigCode on StarChat's own block length.
+SHAPE = ("layers=3", "block=1024", "global_batch=4", "micro_batch=2", "max_dialogues=2400", "weights=1,2", "system=own")
 KINDS = {
     "ours": "ours",
     "trainer": "HF Trainer",
@@ -35,11 +37,19 @@ KINDS = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("keys", nargs="*", metavar="KEY=VALUE", help="keys of the recipe `tiny`")
     options = parser.parse_args()
-    keys = [*options.keys, f"max_steps={options.steps}", "epochs=100", "eval_every=0", "save_every=0", "tensorboard=false"]
+    keys = [
+        *SHAPE,
+        *options.keys,
+        f"max_steps={options.steps}",
+        "epochs=100",
+        "eval_every=0",
+        "save_every=0",
+        "tensorboard=false",
+    ]
     variants = {"masked": FOLDER / "masked", "all tokens": FOLDER / "all"}
     _prepare(variants["masked"], keys)
     shutil.rmtree(variants["all tokens"], ignore_errors=True)

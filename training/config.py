@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
 import platform
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -217,6 +219,10 @@ def _rules(recipe: Recipe) -> Iterable[tuple[bool, str, str]]:
     for key in ("eval_share", "warmup", "final_learning_rate"):
         yield not 0 <= getattr(recipe, key) < 1, f"{key} is {getattr(recipe, key)}.", "It must be at least 0 and below 1."
     yield recipe.epochs <= 0 and recipe.max_steps <= 0, "Neither epochs nor max_steps is positive.", "Set one of them."
+    for key in ("max_steps", "max_dialogues", "max_eval_dialogues", "save_every", "eval_every", "weight_decay", "clip"):
+        yield not getattr(recipe, key) >= 0, f"{key} is {getattr(recipe, key)}.", "It must be at least 0."
+    yield not recipe.epochs < math.inf, f"epochs is {recipe.epochs}.", "It must be a number; max_steps=N ends a run earlier."
+    yield not 0 < recipe.beta2 < 1, f"beta2 is {recipe.beta2}.", "It must be above 0 and below 1."
     yield not 0 < recipe.learning_rate < 1, f"learning_rate is {recipe.learning_rate}.", "It must be above 0 and below 1."
     yield (
         recipe.global_batch % recipe.micro_batch != 0,
@@ -227,6 +233,11 @@ def _rules(recipe: Recipe) -> Iterable[tuple[bool, str, str]]:
         recipe.nodes > 1 and not recipe.rendezvous and not recipe.hostfile,
         "Several nodes need to know where to meet.",
         "Set rendezvous=HOST:PORT to the first machine, or hostfile=PATH.",
+    )
+    yield (
+        bool(recipe.rendezvous) and re.fullmatch(r"\S+:\d{1,5}", recipe.rendezvous) is None,
+        f"rendezvous is {recipe.rendezvous!r}.",
+        "It must be HOST:PORT.",
     )
 
 
@@ -244,7 +255,8 @@ def _merge(recipe: Recipe, given: Mapping[str, object], origin: str) -> Recipe:
     known = [field.name for field in fields(Recipe)]
     for key, value in given.items():
         if key not in known:
-            near = get_close_matches(key, known, n=2, cutoff=0.5)
+            initials = [name for name in known if "".join(word[0] for word in name.split("_")) == key]
+            near = initials or get_close_matches(key, known, n=2, cutoff=0.5)
             remedy = f"Did you mean {' or '.join(near)}?" if near else "`python -m training keys` lists the known keys."
             raise UsageError(f"{origin} sets the unknown key {key!r}.", remedy)
         changed: dict[str, Any] = {key: _parsed(key, value, hints[key], origin)}

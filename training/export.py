@@ -22,6 +22,7 @@ from training import adapters, card, vocabulary
 from training.config import Recipe
 from training.encoding import TEMPLATES, Vocabulary
 from training.model import DTYPES
+from training.reasons import brief
 
 MODEL = "model"
 
@@ -87,9 +88,7 @@ def push(model: Path, name: str) -> None:
         api.upload_folder(repo_id=name, folder_path=model)
     except Exception as error:
         # The library raises many kinds for one event: the upload failed.
-        raise DownloadError(
-            f"The upload to {name} failed: {str(error).splitlines()[0][:160]}.", f"The model is in {model}."
-        ) from error
+        raise DownloadError(f"The upload to {name} failed: {brief(error)}.", f"The model is in {model}.") from error
 
 
 def vocabulary_files(tokenizer: Tokenizer, recipe: Recipe, folder: Path) -> None:

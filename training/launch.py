@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +21,8 @@ from training import dataset, prepared, vocabulary
 from training.config import Recipe
 from training.encoding import Vocabulary
 from training.machine import Machine, describe, disk_free_gib, is_imagined
-from training.zero_config import accumulation
+from training.reasons import brief
+from training.zero_config import zero_config
 
 
 def run(recipe: Recipe) -> None:
@@ -36,7 +39,8 @@ def run(recipe: Recipe) -> None:
         raise UsageError(f"gpus={recipe.gpus} describes a machine for a plan.", "Add --plan, or use gpus=auto.")
     machine = describe(recipe.gpus)
     machine = replace(machine, count=machine.count * recipe.nodes)
-    accumulation(recipe, machine.count)
+    # Contradictions are refused here, before anything is read; the ranks make the same configuration again.
+    zero_config(recipe, machine.count, cpu=machine.is_cpu)
     with _alone(recipe.local_folder):
         try:
             notes, licences = ready(recipe)
@@ -101,12 +105,16 @@ def _room(recipe: Recipe) -> None:
 
 
 def _ranks(recipe: Recipe, machine: Machine, notes: tuple[str, ...], licences: dict[str, int]) -> None:
+    from torch.distributed import DistError
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.elastic.rendezvous import RendezvousError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     from training.worker import FAILURE, Job, main
 
+    # Its tracebacks would stand around the one line that says what happened.
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     failure = recipe.folder / FAILURE
     failure.unlink(missing_ok=True)
     _environment(recipe, machine)
@@ -116,6 +124,7 @@ def _ranks(recipe: Recipe, machine: Machine, notes: tuple[str, ...], licences: d
         nproc_per_node=machine.count // recipe.nodes,
         rdzv_backend="c10d",
         rdzv_endpoint=recipe.rendezvous or "localhost:0",
+        local_addr=_address(recipe.rendezvous) if recipe.nodes > 1 else None,
         run_id=recipe.name,
         max_restarts=0,
         monitor_interval=0.2,
@@ -126,6 +135,26 @@ def _ranks(recipe: Recipe, machine: Machine, notes: tuple[str, ...], licences: d
         raise Cancelled("The run was stopped.", "The same command goes on from the newest checkpoint.") from error
     except ChildFailedError as error:
         raise _failure(failure, error) from error
+    except (DistError, RendezvousError) as error:
+        where = recipe.rendezvous or "this machine"
+        raise AssistantError(
+            f"The machines did not meet at {where}: {brief(error)}.",
+            "Start the same command on each within some minutes, with rendezvous=HOST:PORT that all can reach.",
+        ) from error
+
+
+def _address(rendezvous: str) -> str | None:
+    """The address of this machine on the way to the meeting place; its name need not be known to the others."""
+    host, _, port = rendezvous.rpartition(":")
+    try:
+        family, kind, protocol, _, there = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.connect(there)
+            return str(probe.getsockname()[0])
+    except OSError as error:
+        raise UsageError(
+            f"The meeting place {rendezvous} cannot be found: {brief(error)}.", "Set rendezvous=HOST:PORT to the first machine."
+        ) from error
 
 
 def _failure(path: Path, error: object) -> AssistantError:

@@ -63,8 +63,8 @@ def describe(gpus: str) -> Machine:
     """
     if match := re.fullmatch(r"(\d+)x(.+)", gpus):
         return _named(int(match[1]), match[2])
-    if match := re.fullmatch(r"cpu(?::(\d+))?", gpus):
-        return Machine("cpu", max(1, int(match[1] or 1)), host_memory_gib(), host_gib=host_memory_gib())
+    if match := re.fullmatch(r"cpu(?::0*([1-9]\d*))?", gpus):
+        return Machine("cpu", int(match[1] or 1), host_memory_gib(), host_gib=host_memory_gib())
     found = _found()
     if gpus == "auto":
         return found or Machine("cpu", min(2, os.cpu_count() or 1), host_memory_gib(), host_gib=host_memory_gib())

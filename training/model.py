@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from assistant.errors import ModelError, OutOfMemory, UsageError
 from training.config import Recipe
+from training.reasons import brief
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
@@ -33,7 +34,7 @@ def shape_of(recipe: Recipe, rows: int) -> Any:  # noqa: ANN401 - a transformers
         config = AutoConfig.from_pretrained(recipe.base, revision=recipe.revision, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"The base model {recipe.base} cannot be had: {str(error).splitlines()[0][:160]}.",
+            f"The base model {recipe.base} cannot be had: {brief(error)}.",
             "Check the name, the network and, for gated models, `hf auth login`; or name a local folder.",
         ) from error
     longest = getattr(config, "max_position_embeddings", recipe.block)
@@ -127,7 +128,7 @@ def _loaded(recipe: Recipe, rows: int, zero: dict[str, Any]) -> Any:  # noqa: AN
         )
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(
-            f"The base model {recipe.base} cannot be loaded: {str(error).splitlines()[0][:160]}.",
+            f"The base model {recipe.base} cannot be loaded: {brief(error)}.",
             "It must be a causal language model with safetensors weights.",
         ) from error
     grow(model, rows, recipe.seed)

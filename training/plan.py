@@ -22,7 +22,7 @@ from training.zero_config import SUB_GROUP, accumulation
 _MFU = {"A100": 0.45, "H100": 0.38, "H200": 0.38}
 _MFU_ELSE = 0.35
 # What one CPU rank of a desktop reaches, in TFLOPS.
-_CPU_TFLOPS = 0.02
+_CPU_TFLOPS = 0.03
 # Context, kernels and fragmentation that no formula sees.
 _OVERHEAD_GIB, _FRAGMENTATION = 1.5, 1.05
 _PACKING = 0.99
@@ -163,12 +163,14 @@ def _memory(recipe: Recipe, machine: Machine, found: Shape, trained: int) -> dic
     layer = 17 * number * tokens * found.width + recipe.micro_batch * recipe.block**2
     kept = number * tokens * found.width if recipe.checkpointing else 17 * number * tokens * found.width
     head = found.rows * found.width
+    # On a CPU what is allocated and never touched takes no memory.
+    bucket = min(50_000_000, found.parameters) if machine.is_cpu else 50_000_000
     bytes_ = {
         "weights": held / ranks if recipe.offload != "all" else 0,
         "gradients": number * trained / ranks if recipe.offload == "none" else 0,
         "optimiser": 12 * trained / ranks + 4 * min(SUB_GROUP, trained / ranks) if recipe.offload == "none" else 0,
         "gathered layers": number * (2 * found.layer + head) if ranks > 1 or recipe.offload == "all" else 0,
-        "buckets": number * 3 * 50_000_000 if ranks > 1 else 0,
+        "buckets": number * 3 * bucket if ranks > 1 else 0,
         "activations": found.layers * kept + layer,
         "loss": 10 * min(recipe.loss_chunk, tokens) * found.rows + (4 + number) * head,
     }

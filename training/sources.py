@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 
 from assistant.errors import DownloadError, InputError
 from training import made
+from training.reasons import brief
 
 Split = Literal["train", "test"]
 
@@ -121,7 +122,7 @@ def _hub(source: str, split: Split) -> Iterator[Row]:
     except Exception as error:
         # The library raises many kinds for one event: the data set is not to be had.
         raise DownloadError(
-            f"The data set {source!r} is neither a file nor to be had from the hub: {str(error).splitlines()[0][:160]}.",
+            f"The data set {source!r} is neither a file nor to be had from the hub: {brief(error)}.",
             "Check the name and the network, or name a local .jsonl file.",
         ) from error
     for line, value in enumerate(loaded, start=1):

@@ -12,6 +12,7 @@ from assistant.errors import ModelError, UsageError
 from training.config import Recipe
 from training.dataset import Corpus
 from training.encoding import TEMPLATES, Vocabulary, control_names
+from training.reasons import brief
 
 END_OF_TEXT = "<|endoftext|>"
 FILE = "tokenizer.json"
@@ -82,6 +83,6 @@ def _of_base(recipe: Recipe) -> Tokenizer:
     except Exception as error:
         # The tokenizers library raises bare exceptions, the hub many kinds.
         raise ModelError(
-            f"The tokenizer of {recipe.base} cannot be had: {str(error).splitlines()[0][:160]}.",
+            f"The tokenizer of {recipe.base} cannot be had: {brief(error)}.",
             "Check the name, the network and, for gated models, `hf auth login`; or name a local folder.",
         ) from error

@@ -26,6 +26,7 @@ from training.config import Recipe
 from training.encoding import Vocabulary
 from training.machine import Machine
 from training.progress import Progress, memory_gib
+from training.reasons import brief
 from training.schedule import plan
 from training.zero_config import zero_config
 
@@ -53,7 +54,7 @@ def main(job: Job) -> None:
     except AssistantError as error:
         _leave(job, error)
     except torch.OutOfMemoryError as error:
-        message = f"The memory of the GPU is full: {str(error).splitlines()[0][:160]}."
+        message = f"The memory of the GPU is full: {brief(error)}."
         _leave(job, OutOfMemory(message, "`--plan` says which keys make it fit."))
     except OSError as error:
         if error.errno not in _NOT_WRITABLE:

@@ -70,12 +70,18 @@ def test_without_arguments_it_explains_itself_and_plans_for_this_machine():
         (["inspect", "tiny", "--rows", "x"], "whole number"),
         (["tiny", "gpus=8xA100-80GB"], "--plan"),
         (["tiny", "global_batch=7", "micro_batch=7"], "ranks"),
+        (["tiny", "deepspeed=nowhere.json"], "nowhere.json"),
+        (["tiny", "gpus=cpu:0"], "cpu:0"),
+        (["tiny", "max_steps=-1"], "max_steps"),
+        (["tiny", "lr=1"], "learning_rate"),
+        (["tiny", "epochs=inf"], "epochs"),
     ],
 )
 def test_mistakes_are_one_clear_line(arguments, said, capsys, tmp_path):
     assert main([*arguments, *([f"output={tmp_path}"] if arguments[0] == "tiny" else [])]) != 0
     error = capsys.readouterr().err
     assert said in error and len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "data").exists()
 
 
 def test_an_output_folder_in_use_is_refused(tmp_path, capsys):
