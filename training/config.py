@@ -206,7 +206,6 @@ def _rules(recipe: Recipe) -> Iterable[tuple[bool, str, str]]:
     yield recipe.adapter != "none" and not recipe.base, "An adapter needs a base model.", "Set base, or adapter=none."
     yield recipe.adapter == "qlora" and recipe.offload != "none", "qlora and offload exclude each other.", "Use offload=none."
     on_cpu = recipe.gpus.startswith("cpu")
-    yield on_cpu and recipe.offload != "none", "Ranks on the CPU have nothing to offload to.", "Use offload=none."
     yield on_cpu and recipe.attention != "sdpa", "Flash attention needs a GPU.", "Use attention=sdpa."
     yield (
         len(recipe.weights) not in (0, len(recipe.data)),

@@ -25,6 +25,8 @@ _MFU_ELSE = 0.35
 _CPU_TFLOPS = 0.03
 # Context, kernels and fragmentation that no formula sees.
 _OVERHEAD_GIB, _FRAGMENTATION = 1.5, 1.05
+# Of a CPU rank: the libraries, and what malloc keeps (docs/journal.md compares with what ranks took).
+_CPU_OVERHEAD_GIB, _CPU_FRAGMENTATION = 0.45, 1.2
 _PACKING = 0.99
 
 
@@ -155,6 +157,8 @@ def _trained(recipe: Recipe, found: Shape) -> int:
 
 
 def _memory(recipe: Recipe, machine: Machine, found: Shape, trained: int) -> dict[str, float]:
+    if machine.is_cpu:  # where what is offloaded stays in the same memory
+        recipe = replace(recipe, offload="none")
     number = 2 if recipe.dtype == "bfloat16" else 4
     ranks = machine.count
     tokens = recipe.micro_batch * recipe.block
@@ -174,8 +178,9 @@ def _memory(recipe: Recipe, machine: Machine, found: Shape, trained: int) -> dic
         "activations": found.layers * kept + layer,
         "loss": 10 * min(recipe.loss_chunk, tokens) * found.rows + (4 + number) * head,
     }
-    parts = {name: value * _FRAGMENTATION / GIB for name, value in bytes_.items()}
-    return parts | {"context": _OVERHEAD_GIB if not machine.is_cpu else 0.4}
+    fragmentation = _CPU_FRAGMENTATION if machine.is_cpu else _FRAGMENTATION
+    parts = {name: value * fragmentation / GIB for name, value in bytes_.items()}
+    return parts | {"context": _CPU_OVERHEAD_GIB if machine.is_cpu else _OVERHEAD_GIB}
 
 
 def _host(recipe: Recipe, machine: Machine, found: Shape, trained: int) -> float:
@@ -183,8 +188,10 @@ def _host(recipe: Recipe, machine: Machine, found: Shape, trained: int) -> float
     share = 1 / recipe.nodes
     offloaded = (16 * trained if recipe.offload != "none" else 0) + (2 * found.parameters if recipe.offload == "all" else 0)
     passing = max(4 * trained * share, 2 * 2 * found.parameters)
-    ours = (offloaded * share + passing) / GIB + 2.0 * machine.count * share
-    return ours + (sum(_memory(recipe, machine, found, trained).values()) * machine.count if machine.is_cpu else 0)
+    if machine.is_cpu:
+        ranks = sum(_memory(recipe, machine, found, trained).values()) * machine.count
+        return ranks * share + passing / GIB + _CPU_OVERHEAD_GIB
+    return (offloaded * share + passing) / GIB + 2.0 * machine.count * share
 
 
 def _accumulation(recipe: Recipe, machine: Machine) -> int:

@@ -47,6 +47,7 @@ def whole(job, folder):
         for path in sorted(run.folder.glob("step-*"))[2:]:
             shutil.rmtree(path)
     dist.barrier()
+    found["offloaded"] = offloaded(job, words, run.folder, folder)
     again = replace(worker._ready(job, words), folder=run.folder)
     found["resumed_at"] = resume.resume(again.engine, again.recipe, again.folder, again.train.facts.fingerprint)
     found["resumed"] = curve(again, found["resumed_at"])
@@ -138,6 +139,16 @@ def full_disk(run, folder):
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
     again = resume.save(run.engine, run.recipe, folder, 3, facts)
     return {"problem": str(problem), "left": left, "again": again is None, "newest": checkpoints.newest(folder)[1].step}
+
+
+def offloaded(job, words, checkpoints_, folder):
+    """The last third of the run again from its checkpoint, with what ZeRO-3 keeps laid down on the host."""
+    found = {}
+    for kind in ("optimizer", "all"):
+        run = replace(worker._ready(replace(job, recipe=replace(job.recipe, offload=kind)), words), folder=folder / kind)
+        done = resume.resume(run.engine, run.recipe, checkpoints_, run.train.facts.fingerprint)
+        found[kind] = [done, curve(run, done)["losses"]]
+    return found
 
 
 def bad_numbers(job, words, folder):

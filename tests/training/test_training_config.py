@@ -33,7 +33,6 @@ def test_every_recipe_loads_and_every_key_is_documented(name):
         ("warmup=1", "below 1"),
         ("learning_rate=nan", "learning_rate"),
         ("nodes=2", "rendezvous"),
-        ("gpus=cpu:2 offload=all", "offload"),
         ("gpus=cpu attention=flash_attention_2", "GPU"),
         ("adapter=qlora offload=optimizer", "qlora"),
         ("base= adapter=lora", "layers"),

@@ -149,6 +149,11 @@ def test_resuming_is_exact_to_the_last_bit(whole):
     assert whole["same_weights"]
 
 
+def test_what_is_offloaded_takes_up_the_run_and_follows_its_curve(whole):
+    for done, losses in whole["offloaded"].values():
+        assert done == 32 and losses == pytest.approx(whole["losses"][32:], rel=1e-5)
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
 def test_resuming_is_exact_wherever_the_run_was_cut(folder, whole):
