@@ -136,6 +136,9 @@ def _messages(value: Mapping[str, Any]) -> list[dict[str, str]]:
         return value["messages"]
     prompt = next((value[key] for key in _PROMPTS if key in value), None)
     completion = next((value[key] for key in _COMPLETIONS if key in value), None)
+    empty = [key for key in (*_PROMPTS, *_COMPLETIONS) if key in value and value[key] is None]
+    if empty:
+        raise ValueError(f"the column {empty[0]} is empty")
     if prompt is None or completion is None:
         raise ValueError(
             f"no `messages`, no tree and no prompt with completion; the columns are {', '.join(map(str, value))}"[:200]

@@ -53,6 +53,7 @@ def run(recipe: Recipe) -> None:
 def ready(recipe: Recipe) -> tuple[tuple[str, ...], dict[str, int]]:
     """Read, check, encode and pack the data into the run's folder; gives the notes and licences of the report."""
     folder = recipe.local_folder
+    sys.stderr.write(f"reading {', '.join(recipe.data)}\n")
     corpus = dataset.load(recipe, folder / "rejects.jsonl")
     tokenizer = vocabulary.obtain(recipe, corpus)
     vocabulary.save(tokenizer, folder / "tokenizer")

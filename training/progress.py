@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections import deque
 from dataclasses import dataclass, field
@@ -27,13 +28,15 @@ class Progress:
     def show(self, taken: Step, memory_gib: float) -> None:
         """Print the state after a step; on a terminal in place, else a line every few steps."""
         self._recent.append((taken.tokens, taken.seconds))
-        line = f"{self._line(taken)}  mem {memory_gib:.1f} GiB  ETA {_clock((self.steps - taken.step) * self._seconds())}"
-        if taken.eval_loss is not None:
-            line += f"  eval {taken.eval_loss:.4f}\n"
+        line = self._line(taken, memory_gib)
+        ending = f"  eval {taken.eval_loss:.4f}" if taken.eval_loss is not None else ""
         if self.out.isatty():
-            self.out.write(f"\r\x1b[K{line}")
-        elif taken.eval_loss is not None or taken.step % max(1, self.steps // 20) == 0 or taken.step == self.steps:
-            self.out.write(f"{line.rstrip()}\n")
+            # A line that wraps could not be written over; what counts most stands first.
+            room = shutil.get_terminal_size().columns - 1 - len(ending)
+            done = "\n" if ending or taken.step == self.steps else ""
+            self.out.write(f"\r\x1b[K{line[:room]}{ending}{done}")
+        elif ending or taken.step % max(1, self.steps // 20) == 0 or taken.step == self.steps:
+            self.out.write(f"{line}{ending}\n")
         self.out.flush()
 
     def tokens_per_second(self) -> float:
@@ -43,13 +46,13 @@ class Progress:
     def _seconds(self) -> float:
         return sum(seconds for _, seconds in self._recent) / max(1, len(self._recent))
 
-    def _line(self, taken: Step) -> str:
+    def _line(self, taken: Step, memory_gib: float) -> str:
         speed = self.tokens_per_second()
         share = mfu(speed, self.flops_per_token, self.machine)
-        shown = f"MFU {share:.0%}" if share is not None else "MFU –"
-        return (
-            f"step {taken.step}/{self.steps}  loss {taken.loss:.4f}  lr {taken.learning_rate:.2e}  {speed:,.0f} tok/s  {shown}"
-        )
+        parts = [f"step {taken.step}/{self.steps}", f"loss {taken.loss:.4f}", f"{speed:,.0f} tok/s"]
+        parts += [f"MFU {share:.0%}"] if share is not None else []
+        parts += [f"ETA {_clock((self.steps - taken.step) * self._seconds())}", f"mem {memory_gib:.1f} GiB"]
+        return "  ".join([*parts, f"lr {taken.learning_rate:.2e}"])
 
 
 def mfu(tokens_per_second: float, flops_per_token: float, machine: Machine) -> float | None:

@@ -43,7 +43,9 @@ def languages(row: Mapping[str, Any]) -> str | None:
     return said if isinstance(said, str) else None
 
 
-def _descend(message: Mapping[str, Any], above: list[dict[str, str]]) -> Iterator[list[dict[str, str]]]:
+def _descend(message: Any, above: list[dict[str, str]]) -> Iterator[list[dict[str, str]]]:  # noqa: ANN401 - whatever JSON holds
+    if not isinstance(message, Mapping):
+        raise ValueError(f"a message of the tree is a {type(message).__name__}, not an object")  # noqa: TRY004 - of the data, not of the code
     if message.get("deleted"):
         yield list(above)
         return
@@ -52,6 +54,8 @@ def _descend(message: Mapping[str, Any], above: list[dict[str, str]]) -> Iterato
         raise ValueError(f"a message of the tree has role {role!r} and text of type {type(text).__name__}")
     path = [*above, {"role": _ROLES[role], "content": text}]
     replies = message.get("replies") or []
+    if not isinstance(replies, list):
+        raise ValueError(f"the replies of a message are a {type(replies).__name__}, not a list")  # noqa: TRY004 - of the data, not of the code
     if not replies:
         yield path
     for reply in replies:

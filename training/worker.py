@@ -7,6 +7,7 @@ import json
 import logging
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
@@ -47,6 +48,8 @@ class Job:
 
 def main(job: Job) -> None:
     """Train, save, report.  An error that a user can understand is left in the run's folder for the launcher to show."""
+    # Ctrl-C reaches every process of the terminal; the launcher says what became of the run, and ends the ranks.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _quiet()
     _end_with_parent()
     try:
@@ -216,5 +219,7 @@ def _quiet() -> None:
 
 
 def _say(sentence: str) -> None:
-    sys.stderr.write(f"{sentence}\n")
+    # On a terminal, the progress line makes room.
+    begin = "\r\x1b[K" if sys.stderr.isatty() else ""
+    sys.stderr.write(f"{begin}{sentence}\n")
     sys.stderr.flush()

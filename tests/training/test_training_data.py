@@ -34,6 +34,9 @@ BAD = [
     ({"text": "hello"}, "columns are text"),
     ({"messages": "hello"}, "not a list"),
     ({"messages": []}, "at least one message"),
+    ({"prompt": "x", "completion": None}, "column completion is empty"),
+    ({"prompt": {"text": "x", "role": "prompter", "replies": 5}}, "replies of a message are a int"),
+    ({"prompt": {"text": "x", "role": "prompter", "replies": [7]}}, "message of the tree is a int"),
     (turns("user", "user"), "turn 2 is the user's"),
     (turns("assistant", "user"), "turn 1 is the assistant's"),
     (turns("user"), "no assistant turn"),
@@ -41,7 +44,6 @@ BAD = [
     (turns("user", "assistant", "system"), "system message"),
     ({"messages": [{"role": "user", "content": " "}, {"role": "assistant", "content": "x"}]}, "turn 1 is empty"),
     ({"messages": [{"role": "robot", "content": "x"}]}, "'robot'"),
-    ({"prompt": "x", "completion": None}, "no `messages`"),
     ({"prompt": {"text": "x", "role": "narrator"}}, "'narrator'"),
     ({"messages": [{"role": "user", "content": "\ud800"}, {"role": "assistant", "content": "x"}]}, "surrogate"),
 ]
