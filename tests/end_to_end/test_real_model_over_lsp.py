@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.editor_clients.real_fix import SUMS, check_fix
 from tests.hosting.scripted_host import home
+from tests.real_fix import SUMS, check_fix
 from tests.server.buffer import CLIENTS, Buffer, begin, command, end_hosts, run
 from tests.server.editor_at_pipes import Editor
 
