@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -35,20 +36,41 @@ MOST_FIGURES = 20
 SECONDS = 60.0
 _PNG = b"\x89PNG\r\n"
 _MOST_LINES = 12
-_MAP_WORDS = ("map", "countr", "world", "europe", "africa", "asia", "america", "continent")
+_MAP = re.compile(
+    r"(?<!color )(?<!colour )(?<!heat )\bmaps?\b"
+    r"|\b(?:countr(?:y|ies)|world|europe|africa|asia|america|continents?)\b"
+)
 _MAP_HINT = """\
 For a map use no file and no other package than this: `countries()` gives a dict from each country's English name to a list of
-outlines, which are lists of (longitude, latitude). Fill in the colors that are asked for above, and draw every country:
+outlines, which are lists of (longitude, latitude). This script draws every country; write it anew, with the colors that are
+asked for above in `colors`, by country, and with a title:
 
 ```python
+import matplotlib.pyplot as plt
 from assistant.shapes import countries
 
-colors = {}  # the color of each country that is named above
+colors = {}
+fig, ax = plt.subplots(figsize=(12, 6))
 for name, outlines in countries().items():
     for outline in outlines:
         ax.fill(*zip(*outline), facecolor=colors.get(name, "lightgray"), edgecolor="white", linewidth=0.3)
 ax.set_aspect("equal")
 ```"""
+_SEVERAL = re.compile(
+    r"side by side|beside each other|next to each other|subplots|panels"
+    r"|\b(?:two|three|four|[2-9]) (?:\w+ ){0,3}(?:charts|plots|graphs|diagrams|histograms)\b"
+)
+_SEVERAL_HINT = """\
+Each of the charts gets axes of its own, in one figure:
+
+```python
+fig, axes = plt.subplots(1, 2, figsize=(10, 5))
+axes[0].set_title("...")
+axes[1].set_title("...")
+```
+
+Draw the first with `axes[0]` and the second with `axes[1]`; functions of seaborn take them as `ax=axes[0]`."""
+_STYLE_HINT = "For the style call `sns.set_theme()` right after the imports."
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +94,15 @@ def plot_turn(question: str, table: Table | None = None) -> Turn:
     parts = [question.strip()]
     if table is not None:
         parts.append(described(table))
-    if any(word in question.lower() for word in _MAP_WORDS):
-        parts.append(_MAP_HINT)
+    parts += _hints(question.lower())
     return Turn(command("plot"), question="\n\n".join(parts))
+
+
+def _hints(question: str) -> list[str]:
+    """What small models get wrong in questions of this kind."""
+    hints = [_MAP_HINT] if _MAP.search(question) else []
+    hints += [_SEVERAL_HINT] if _SEVERAL.search(question) else []
+    return hints + ([_STYLE_HINT] if "seaborn" in question else [])
 
 
 def check_drawable() -> None:

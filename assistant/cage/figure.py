@@ -115,7 +115,7 @@ def _pairs(array: object) -> list[list[float]]:
 def _show(error: BaseException, script: str) -> None:
     """The traceback from the script's own first line on."""
     stack = traceback.extract_tb(error.__traceback__)
-    own = next((place for place, frame in enumerate(stack) if frame.filename.endswith(script)), 0)
+    own = next((place for place, frame in enumerate(stack) if frame.filename == script), 0)
     print("Traceback (most recent call last):")
     print("".join(traceback.format_list(stack[own:][:1] + stack[own + 1 :][-2:])), end="")
     print("".join(traceback.format_exception_only(error)), end="")

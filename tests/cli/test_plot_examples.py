@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from assistant import sandbox
+from assistant.plotting import plot_turn
 from benchmarks.plot import EXAMPLES, PEOPLE, TEAM, Example
 
 pytest.importorskip("seaborn")
@@ -87,3 +88,16 @@ def test_a_right_figure_has_no_faults_and_a_wrong_one_has(run: Callable, script:
     for other in spoilt(example, figures):
         assert example.faults(other) != []
     assert example.faults([]) != []
+
+
+def test_hints_are_given_where_they_belong() -> None:
+    def asked(question: str) -> str:
+        return plot_turn(question).question
+
+    for example, mark in zip(EXAMPLES, ("axes[0]", "countries()", ""), strict=True):
+        others = {"axes[0]", "countries()", "set_theme"} - {mark}
+        text = asked(example.question)
+        assert mark in text and ("set_theme" in text) == (example.name == "bars")
+        assert not any(other in text for other in others - ({"set_theme"} if example.name == "bars" else set()))
+    for question in ("A heatmap of it", "A heat map in a color map of greens", "One bar chart of two teams"):
+        assert asked(question) == question
