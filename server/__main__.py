@@ -25,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AssistantError as error:
         print(f"assistant-server: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        code = 130
     sys.stderr.flush()
     os._exit(code)  # a download in another thread must not keep the process from ending
 
@@ -33,6 +35,10 @@ def _serve(options: argparse.Namespace) -> int:
     if options.socket is None and options.tcp is None and options.ws is None:
         from server.transport import serve_stdio
 
+        if sys.stdin is not None and sys.stdin.isatty():
+            print(
+                "assistant-server: waiting for an editor to speak LSP here; Ctrl-C ends it, --help says more", file=sys.stderr
+            )
         return serve_stdio()
     from server import sockets
 

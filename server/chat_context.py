@@ -8,13 +8,11 @@ from pathlib import Path
 from assistant import attachments
 from assistant.attachments import Attachment
 from assistant.changes import diff
-from assistant.document import Document
 from assistant.edits import region_of
 from assistant.errors import InputError, UsageError
-from assistant.ignore import reason_to_leave_out
 from server.errands import problem_text
 from server.features.chat import Reference
-from server.files import inside, lines_of, path_of, source
+from server.files import inside, lines_of, path_of, shown
 from server.model import in_thread
 from server.session import Session
 
@@ -41,26 +39,14 @@ async def _attached(session: Session, reference: Reference) -> Attachment:
 
 
 def _selection(session: Session, reference: Reference) -> Attachment:
-    document = _document(session, reference.uri)
+    document = shown(session, reference.uri).document
     if reference.range is None:
         raise UsageError("A selection needs a range.", "Send one, or attach the file.")
     return attachments.of_lines(document, region_of(document, lines_of(document.text, reference.range)))
 
 
 def _file(session: Session, reference: Reference) -> Attachment:
-    return attachments.of_file(_document(session, reference.uri))
-
-
-def _document(session: Session, uri: str) -> Document:
-    """The document as it is now; a closed one that looks like a secret, or is ignored, is not read for a prompt."""
-    found = source(session, uri)
-    why = reason_to_leave_out(found.document.path) if found.version is None and found.document.path else ""
-    if why:
-        name = found.document.path.name if found.document.path else uri
-        raise InputError(
-            f"{name} {'looks like a secret' if why == 'secret' else 'is ignored'}.", "Open it, if it is to be shown."
-        )
-    return found.document
+    return attachments.of_file(shown(session, reference.uri).document)
 
 
 def _diagnostics(session: Session, reference: Reference) -> Attachment:

@@ -25,7 +25,7 @@ from server import answers
 from server.applying import Proposal, apply
 from server.creating import create, place_for
 from server.errands import Errand
-from server.files import excerpt, lines_of, path_of, source
+from server.files import excerpt, lines_of, path_of, shown
 from server.jobs import Job, Outcome
 from server.model import connected, in_thread, waiting_text
 from server.options import resolve
@@ -45,7 +45,7 @@ async def _answered(session: Session, job: Job, errand: Errand, progress: Progre
 
 
 async def _edited(session: Session, job: Job, errand: Errand, progress: Progress) -> Outcome:
-    then = source(session, errand.argument.uri)
+    then = shown(session, errand.argument.uri)
     turn = replace(_turn(session, errand), document=then.document)
     answer = await _taken(session, job, turn, progress)
     assert answer.edit is not None and answer.region is not None  # a command that edits gives a plan or raises NoEdit
@@ -106,7 +106,7 @@ def _turn(session: Session, errand: Errand) -> Turn:
     about = errand.argument
     turn = Turn(errand.command, about.question, problems=about.problems, language=language_named(about.language))
     if errand.command.takes("region"):
-        document = source(session, about.uri).document
+        document = shown(session, about.uri).document
         lines = lines_of(document.text, about.range)
         return replace(turn, document=document, lines=lines, instructions=_instructions(session, document))
     return replace(turn, attachments=(excerpt(session, about.uri, about.range),) if about.uri else ())
@@ -156,7 +156,7 @@ def _said(turn: Turn, answer: Answer) -> str:
 async def _taken(session: Session, job: Job, turn: Turn, progress: Progress) -> Answer:
     """Take the turn; an answer is shown as it grows where the client has documents that can grow."""
     grows = turn.command.effect == "answer" and session.client.virtual_documents
-    text, shown, at = "", False, time.monotonic()
+    text, is_shown, at = "", False, time.monotonic()
     async with connected(session, progress.report) as client, aclosing(_patiently(turn, client)) as events:
         async for event in events:
             job.queued = isinstance(event, Waiting) and event.state == "queued"
@@ -170,12 +170,12 @@ async def _taken(session: Session, job: Job, turn: Turn, progress: Progress) -> 
                     progress.report(f"writing … {len(text):,} characters")
                 case Answer():
                     job.reply = event.text
-                    if turn.command.effect == "answer" and not shown:
+                    if turn.command.effect == "answer" and not is_shown:
                         session.in_background(answers.show(session, answers.keep(session, job.id, _said(turn, event))))
                     return event
             if grows and text and time.monotonic() - at > _STREAM_SECONDS:
                 at, uri = time.monotonic(), answers.keep(session, job.id, text)
-                if not shown:
+                if not is_shown:
                     session.in_background(answers.show(session, uri))
-                shown = True
+                is_shown = True
     raise AssertionError("a turn always ends with an answer")

@@ -85,9 +85,8 @@ def check(errand: Errand) -> Errand:
 def instruction(lines: Sequence[str], selection: types.Range) -> str:
     """What a comment `ai: …` in the selection, or in the line above it, asks for; empty where there is none."""
     for line in lines[max(0, selection.start.line - 1) : selection.end.line + 1]:
-        found = _COMMENT.match(line.rstrip("\r\n"))
-        if found:
-            return found[1]
+        if found := _COMMENT.match(line):
+            return _without_end(found[1].strip())
     return ""
 
 
@@ -98,7 +97,13 @@ def problem_text(diagnostic: types.Diagnostic) -> str:
     return f"line {diagnostic.range.start.line + 1}: {message}{source}"
 
 
-_COMMENT = re.compile(r"\s*(?:#|//|--|;|%|/\*|<!--|\"\"\"|\*)+\s*ai:\s*(.+?)\s*(?:\*/|-->|\"\"\")?\s*$", re.IGNORECASE)
+_COMMENT = re.compile(r"\s*(?:#|//|--|;|%|/\*|<!--|\"\"\"|\*)+\s*ai:(?=\s*\S)(.*)", re.IGNORECASE | re.DOTALL)
+_ENDS = ("*/", "-->", '"""')
+
+
+def _without_end(words: str) -> str:
+    end = next((end for end in _ENDS if words.endswith(end)), "")
+    return words.removesuffix(end).strip()
 
 
 def _names() -> list[str]:

@@ -12,6 +12,7 @@ from lsprotocol import types
 
 from assistant.document import MAX_BYTES, Document, load
 from assistant.errors import InputError
+from assistant.ignore import reason_to_leave_out
 from assistant.languages import PLAIN, language_of, language_of_fence
 from assistant.lines import split_lines
 from server.documents import OpenDocument
@@ -34,12 +35,27 @@ def source(session: Session, uri: str) -> Source:
         InputError: it is out of step, empty, no valid text, or closed and outside the workspace.
     """
     path = path_of(uri)
-    opened = session.documents.get(uri)
+    opened = session.documents.get(uri) or _opened_as(session, path)
     if opened is not None:
-        return Source(uri, opened.version, _document(opened, path))
+        return Source(opened.uri, opened.version, _document(opened, path_of(opened.uri)))
     if path is None or not inside(path, session.folders):
         raise InputError("The file is neither open nor inside the workspace.", "Open it first.")
     return Source(uri, None, load(path))
+
+
+def shown(session: Session, uri: str) -> Source:
+    """The text of `uri` for a prompt: a closed file that looks like a secret, or is ignored, is not read for one.
+
+    Raises:
+        InputError: it is such a file, or as `source`.
+    """
+    found = source(session, uri)
+    path = found.document.path
+    why = reason_to_leave_out(path) if found.version is None and path is not None else ""
+    if why and path is not None:
+        what = "looks like a secret" if why == "secret" else "is ignored"
+        raise InputError(f"{path.name} {what}.", "Open it, if it is to be shown.")
+    return found
 
 
 def excerpt(session: Session, uri: str, selection: types.Range | None) -> Document:
@@ -48,7 +64,7 @@ def excerpt(session: Session, uri: str, selection: types.Range | None) -> Docume
     Raises:
         InputError: the document cannot be used.
     """
-    document = source(session, uri).document
+    document = shown(session, uri).document
     first, last = lines_of(document.text, selection) or (1, None)
     text = "".join(split_lines(document.text)[first - 1 : last])
     return Document(document.path, text, language=document.language)
@@ -85,6 +101,15 @@ def inside(path: Path, folders: Iterable[str]) -> bool:
     except (OSError, RuntimeError):
         return False
     return any(real.is_relative_to(root) for root in roots)
+
+
+def _opened_as(session: Session, path: Path | None) -> OpenDocument | None:
+    """The open document that is this file under another name, such as a URI with other escapes, or through a link."""
+    if path is None:
+        return None
+    real = os.path.realpath(path)
+    others = ((each, path_of(each.uri)) for each in session.documents)
+    return next((each for each, its in others if its is not None and os.path.realpath(its) == real), None)
 
 
 def _document(opened: OpenDocument, path: Path | None) -> Document:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from lsprotocol import types
+from pygls.exceptions import JsonRpcException
 
 from assistant.client import ModelClient, Waiting, remote
 from assistant.errors import AssistantError, Cancelled, ConsentNeeded
@@ -107,7 +108,10 @@ async def _agreed(session: Session, offer: Offer) -> bool:
     )
     choices = [types.MessageActionItem(DOWNLOAD), types.MessageActionItem("Not now")]
     asked = types.ShowMessageRequestParams(types.MessageType.Info, question, choices)
-    answer = await session.editor.window_show_message_request_async(asked)
+    try:
+        answer = await session.editor.window_show_message_request_async(asked)
+    except JsonRpcException:  # a client that cannot ask
+        return False
     return answer is not None and answer.title == DOWNLOAD
 
 
