@@ -30,6 +30,9 @@ from assistant.turn import Event, Turn, take
 REPAIRS = 2
 """How often a script that fails is shown to the model again."""
 
+WARMER = 0.7
+"""The temperature at which a script is repaired again that came back as it was: the likeliest answer is known to fail."""
+
 MOST_FIGURES = 20
 """More of one script are not saved."""
 
@@ -49,7 +52,7 @@ asked for above in `colors`, by country, and with a title:
 import matplotlib.pyplot as plt
 from assistant.shapes import countries
 
-colors = {}
+colors = {}  # fill in the color of each country that is named above
 fig, ax = plt.subplots(figsize=(12, 6))
 for name, outlines in countries().items():
     for outline in outlines:
@@ -133,6 +136,7 @@ async def drawn(
     if confined:
         check_available()
     answer, repairs = first, 0
+    failed: list[str | None] = []
     while True:
         yield Note("Running the script …")
         outcome, pictures, description = await _tried(answer, table, confined=confined)
@@ -145,8 +149,10 @@ async def drawn(
             yield Drawn(answer, (), "", repairs, said)
             return
         repairs += 1
+        warmth = WARMER if answer.code in failed else turn.temperature
+        failed.append(answer.code)
         try:
-            async with aclosing(take(_repair(turn, answer, said), client)) as events:
+            async with aclosing(take(replace(_repair(turn, answer, said), temperature=warmth), client)) as events:
                 async for event in events:
                     if isinstance(event, Answer):
                         answer = replace(event, usage=answer.usage + event.usage)
