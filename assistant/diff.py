@@ -2,12 +2,18 @@ r"""The smallest line diff (Myers, "An O(ND) Difference Algorithm and Its Variat
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 MAX_DIFFERENCES = 600
 """Above this many removed and added lines the search, quadratic in them, gives way to one that may miss the minimum."""
+
+
+MAX_PRODUCT = 1_000_000
+"""Above this many pairs of lines that search, too, gives way: a file that a formatter went over took it minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +78,52 @@ def _matches(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[tuple[int
             reached[diagonal] = x
             if x >= len(old) and x - diagonal >= len(new):
                 return _walk_back(trace, len(old), len(new))
+    if len(old) * len(new) > MAX_PRODUCT:
+        return _anchored(old, new)
     blocks = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
     return [(block.a + step, block.b + step) for block in blocks for step in range(block.size)]
+
+
+def _anchored(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """Pairs of lines that occur once in both, as many as are in the same order, and of what is equal next to them."""
+    found: list[tuple[int, int]] = []
+    anchors = _in_order(_once_in_both(old, new))
+    for number, (x, y) in enumerate(anchors):
+        least = found[-1] if found else (-1, -1)
+        most = anchors[number + 1] if number + 1 < len(anchors) else (len(old), len(new))
+        if x <= least[0] or y <= least[1]:
+            continue  # it was reached from the anchor before
+        back = 0
+        while x - back - 1 > least[0] and y - back - 1 > least[1] and old[x - back - 1] == new[y - back - 1]:
+            back += 1
+        ahead = 1
+        while x + ahead < most[0] and y + ahead < most[1] and old[x + ahead] == new[y + ahead]:
+            ahead += 1
+        found += [(x + step, y + step) for step in range(-back, ahead)]
+    return found
+
+
+def _once_in_both(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """Where lines stand that neither text repeats, in the order of `old`."""
+    counts, others = Counter(old), Counter(new)
+    places = {line: place for place, line in enumerate(new) if others[line] == 1}
+    return [(place, places[line]) for place, line in enumerate(old) if counts[line] == 1 and line in places]
+
+
+def _in_order(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """As many pairs as can be whose second numbers rise, by patience sorting."""
+    ends: list[int] = []  # the least second number in which a run of each length ends
+    last: list[int] = []  # the pair that it is
+    before: list[int] = []
+    for number, (_, y) in enumerate(pairs):
+        length = bisect_left(ends, y)
+        before.append(last[length - 1] if length else -1)
+        ends[length : length + 1], last[length : length + 1] = [y], [number]
+    chosen, number = [], last[-1] if last else -1
+    while number >= 0:
+        chosen.append(pairs[number])
+        number = before[number]
+    return chosen[::-1]
 
 
 def _walk_back(trace: Sequence[dict[int, int]], x: int, y: int) -> list[tuple[int, int]]:

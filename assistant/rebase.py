@@ -20,8 +20,8 @@ def rebase(plan: EditPlan, region: Region, before: str, now: str) -> EditPlan:
     if before == now:
         return plan
     old, new = split_lines(before), split_lines(now)
-    start = _carried(region, _padded(old), _padded(new))
-    if start is None or start != _carried_from_the_end(region, _padded(old), _padded(new)):
+    start = _place(region, _padded(old), _padded(new))
+    if start is None:
         raise EditConflict(
             "The text was changed where the answer belongs, so it was not applied.",
             "Ask again, or take what you need from the answer.",
@@ -45,6 +45,15 @@ def follow(region: Region, before: str, now: str) -> Region:
         elif hunk.start < region.end:
             end = hunk.new_end
     return Region(start, max(start, end))
+
+
+def _place(region: Region, old: list[str], new: list[str]) -> int | None:
+    """The line of `new` at which the region starts, or None where it is not there as it was, or could be in two places."""
+    lines = old[region.start : region.end]
+    if lines and not any(new[start : start + len(lines)] == lines for start, line in enumerate(new) if line == lines[0]):
+        return None  # no diff need be made to see that
+    start = _carried(region, old, new)
+    return start if start == _carried_from_the_end(region, old, new) else None
 
 
 def _carried(region: Region, old: list[str], new: list[str]) -> int | None:

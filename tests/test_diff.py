@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 from pathlib import Path
 
@@ -48,8 +49,6 @@ NAMES = ["plain.txt", "two words.txt", "ünï.txt", 'quo"te\\.txt', "deep/er/fil
 
 
 def case(number: int) -> tuple[str, str]:
-    import random
-
     chance = random.Random(number)
     words = ["a", "b", "", "c\x0c", "d\u2028", "e\r", "-- f", "+++ g", "\\ No newline at end of file"]
     old = [chance.choice(words) for _ in range(chance.randrange(1, 25))]
@@ -84,3 +83,14 @@ def test_a_diff_names_the_file_relative_to_the_root(tmp_path, path, header):
     lines = unified_diff(document, EditPlan((Change(0, 1, "b"),)), tmp_path).splitlines()
     assert lines == [f"--- a/{header}", f"+++ b/{header}", "@@ -1,1 +1,1 @@", "-a", "+b"]
     assert unified_diff(document, EditPlan(()), tmp_path) == ""
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_large_texts_with_repeated_lines_are_patched_right(seed: int) -> None:
+    """Too many pairs of lines for the searches: what stands once in both texts shows the way."""
+    chance = random.Random(seed)
+    old = [chance.choice(["", "x", "y", f"line {chance.random()}"]) for _ in range(1500)]
+    new = [line if chance.random() < 0.4 else f"{line} " for line in old]
+    del new[200:400]
+    new[900:900] = old[100:150]
+    assert patched(old, new)[0] == new

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 
@@ -99,3 +100,26 @@ def test_an_emptied_text_is_a_conflict():
 def test_a_region_is_followed(now: str, wanted: tuple[int, int]) -> None:
     before, after = ("".join(f"{word}\n" for word in text.split()) for text in ("a b c d e", now))
     assert follow(Region(1, 3), before, after) == Region(*wanted)
+
+
+FUNCTION = "def f{0}(a, b):\n    c = a + b\n    if c:\n        return c\n\n    return {0}\n\n\n"
+
+
+@pytest.mark.parametrize("touched", [False, True])
+def test_a_large_file_that_a_formatter_went_over(touched: bool) -> None:
+    """Every line of ten thousand but those of the region has changed, and most of them are repeated."""
+    before = "".join(FUNCTION.format(number) for number in range(1250))
+    region = Region(600 * 8, 600 * 8 + 6)
+    now = before.replace("    ", "\t").replace("\n\n\n", "\n\n")
+    if not touched:
+        kept = FUNCTION.format(600).removesuffix("\n\n")
+        now = now.replace(kept.replace("    ", "\t"), kept)
+    plan = plan_for(before, region, FUNCTION.format(600).replace("a + b", "a - b").removesuffix("\n\n"))
+    began = time.process_time()
+    if touched:
+        with pytest.raises(EditConflict):
+            rebase(plan, region, before, now)
+    else:
+        assert rebase(plan, region, before, now).apply(now).count("a - b") == 1
+    assert follow(region, before, now)
+    assert time.process_time() - began < 20
