@@ -32,8 +32,12 @@ from server.options import resolve
 from server.progress import Progress
 from server.session import Session
 
-BUSY_SECONDS = 0.5
-"""How long to leave a host of ours alone whose queue is full, at most."""
+BUSY_SECONDS, SHORTEST_BUSY_SECONDS = 0.5, 0.1
+"""How long to leave a host of ours alone whose queue is full: at first, and in the end.
+
+Whoever has waited long asks more often: a place that is given up is taken again at once by whoever had it, so that others
+find one by chance.
+"""
 
 _STREAM_SECONDS = 0.25
 
@@ -136,6 +140,7 @@ async def _with_diff(session: Session, errand: Errand) -> Turn:
 
 async def _patiently(turn: Turn, client: ModelClient) -> AsyncGenerator[Event]:
     """Take the turn; where too many wait for the model already, try again until the user stops it."""
+    patience = BUSY_SECONDS
     while True:
         try:
             async with aclosing(take(turn, client)) as events:
@@ -143,7 +148,8 @@ async def _patiently(turn: Turn, client: ModelClient) -> AsyncGenerator[Event]:
                     yield event
         except HostBusy as busy:
             yield Waiting("queued", note="many wait for the model; trying again …")
-            await asyncio.sleep(min(busy.retry_after, BUSY_SECONDS) if not client.profile.host else busy.retry_after)
+            await asyncio.sleep(busy.retry_after if client.profile.host else min(busy.retry_after, patience))
+            patience = max(SHORTEST_BUSY_SECONDS, 0.7 * patience)
         else:
             return
 
