@@ -2,7 +2,8 @@
 
 All engines run in one process, turn about, on the same weights and prompts, with as many threads as `THREADS` says (1 unless
 set).  `CLOCK=cpu` measures CPU seconds, for a machine with other work.  Raw timings go to `bench/engine-raw.jsonl` as they
-come: `make bench-engine-full` takes more of everything and goes on where an earlier run was ended.  What needs a GPU is left
+come: `make bench-engine-full` takes more of everything and goes on where an earlier run was ended.  `PARTS=chat,edit` takes
+these kinds of work alone, beside what was kept of others, for a machine that is not ours for long.  What needs a GPU is left
 out and said to be.
 """
 
@@ -17,6 +18,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from assistant.hosting.torch_engine.tokenizer import FolderTokenizer
 from assistant.models.prepare import prepare
 from assistant.models.spec import ModelSpec
 from assistant.settings import Settings
@@ -31,6 +33,7 @@ from benchmarks.figures import spin_loop
 
 SMALL, LARGE = "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"
 KEPT = Path("bench")
+PARTS = frozenset(filter(None, os.environ.get("PARTS", "").split(",")))
 OURS, PLAIN, WHEEL, CT2, ORT = (
     "ours int8",
     "ours int8, no drafts",
@@ -54,11 +57,11 @@ def main(full: bool) -> int:
     """Measure everything, print it, keep it and draw it."""
     threads = int(os.environ.get("THREADS", "1"))
     os.environ["HF_HUB_OFFLINE"] = "1"
-    ledger = Ledger(KEPT / "engine-raw.jsonl", fresh=not full)
+    ledger = Ledger(KEPT / "engine-raw.jsonl", fresh=not (full or PARTS))
     before = spin_loop()
-    extremes = _with_small(ledger, threads, full)
+    _with_small(ledger, threads, full)
     _with_large(ledger, threads, full)
-    rows = [*_rows(ledger), *extremes]
+    rows = list(_rows(ledger))
     for row in rows:
         print(row, flush=True)
     kind = "CPU seconds beside other work" if BUSY else "by the clock"
@@ -71,19 +74,24 @@ def main(full: bool) -> int:
     return 0
 
 
-def _with_small(ledger: Ledger, threads: int, full: bool) -> list[Row]:
+def _with_small(ledger: Ledger, threads: int, full: bool) -> None:
     folder, spec = _model(SMALL, threads)
     field = [*_ours(folder), *peers(folder, spec)]
-    tokenizer = folder.loaded("int8", "auto").tokenizer
+    tokenizer = FolderTokenizer(folder.path)
     _race(field, _tasks(tokenizer, full), ledger, tokenizer)
-    return list(_extremes(folder, ledger))
+    if _wanted("extremes") and not ledger.notes("read speed", OURS):
+        _measure_extremes(folder, ledger)
+
+
+def _wanted(kind: str) -> bool:
+    return not PARTS or kind in PARTS
 
 
 def _with_large(ledger: Ledger, threads: int, full: bool) -> None:
     """Ours and the wheel with three times as many parameters."""
     folder, spec = _model(LARGE, threads)
     field = [one for one in (*_ours(folder), *peers(folder, spec)) if one.name in (OURS, PLAIN, WHEEL)]
-    tokenizer = folder.loaded("int8", "auto").tokenizer
+    tokenizer = FolderTokenizer(folder.path)
     tasks = [("chat 1.5B", task, frozenset[str]()) for task in chats(tokenizer, 6 if full else 1, 128 if full else 32)]
     tasks += [("prompt 1.5B", long_prompt(tokenizer, 600, 0), frozenset({PLAIN}))]
     tasks += [("edit 1.5B", task, frozenset[str]()) for task in edits(tokenizer, 40 if full else 1, 60 if full else 0)]
@@ -122,7 +130,7 @@ def _race(
     for number, (kind, task, out) in enumerate(tasks):
         for contestant in field[number % len(field) :] + field[: number % len(field)]:
             left_out = contestant.name in out or contestant.name not in _SOME.get(kind, {contestant.name})
-            if left_out or ledger.has(kind, task.name, contestant.name):
+            if left_out or not _wanted(kind) or ledger.has(kind, task.name, contestant.name):
                 continue
             if contestant.name not in ready:
                 ready[contestant.name] = contestant.load()
@@ -160,6 +168,7 @@ def _rows(ledger: Ledger) -> Iterator[Row]:
         yield Row.of(f"completion of 24 tokens on a hot prefix, {name}, p50", target, "s", took, at_most=True)
     again = ledger.notes("second turn", OURS)
     yield Row.of("prompt tokens of a second turn computed although not new", 1, "tokens", again, at_most=True)
+    yield from _extremes(ledger)
 
 
 def _paces(ledger: Ledger) -> Iterator[Row]:
@@ -210,16 +219,35 @@ def _writing(timing: Timing) -> float:
     return timing.whole - timing.first
 
 
-def _extremes(folder: Folder, ledger: Ledger) -> Iterator[Row]:
-    loaded, speed = folder.loaded("int8", "auto"), read_speed()
-    used = [step_bytes(folder.path) * timing.pace / speed for timing in ledger.timings("chat", OURS)]
-    yield Row.of("memory read by one thread", None, "GB/s", [speed / 1e9])
-    yield Row.of("decode in 8 bits, share of what reading the weights takes (a goal for GPUs)", 0.7, "x", used)
-    yield Row.of("cancel while a prompt is read", None, "ms", cancel_delays(loaded, decoding=False), at_most=True)
-    yield Row.of("cancel while a reply is written", None, "ms", cancel_delays(loaded, decoding=True), at_most=True)
-    yield Row.of("a step with 8k tokens of context against 64", 1.03, "x", long_context_ratio(loaded), at_most=True)
+def _measure_extremes(folder: Folder, ledger: Ledger) -> None:
+    loaded = folder.loaded("int8", "auto")
+    ledger.note("read speed", "", OURS, read_speed())
+    ledger.note("step bytes", "", OURS, step_bytes(folder.path))
+    for kind, decoding in (("cancel reading", False), ("cancel writing", True)):
+        for delay in cancel_delays(loaded, decoding=decoding):
+            ledger.note(kind, "", OURS, delay)
+    for ratio in long_context_ratio(loaded):
+        ledger.note("long context", "", OURS, ratio)
     reading, loading = load_seconds(folder.spec)
-    yield Row.of("loading int8, share of what reading the file takes", 0.8, "x", [reading / loading])
+    ledger.note("load", "", OURS, reading / loading)
+
+
+def _extremes(ledger: Ledger) -> Iterator[Row]:
+    def noted(kind: str) -> list[float]:
+        return ledger.notes(kind, OURS)
+
+    paces = [timing.pace for timing in ledger.timings("chat", OURS)]
+    used = [
+        bytes_ * pace / speed for bytes_, speed in zip(noted("step bytes"), noted("read speed"), strict=True) for pace in paces
+    ]
+    yield Row.of("memory read by one thread", None, "GB/s", [speed / 1e9 for speed in noted("read speed")])
+    yield Row.of("decode in 8 bits, share of what reading the weights takes (a goal for GPUs)", 0.7, "x", used)
+    yield Row.of("cancel while a prompt is read", None, "ms", noted("cancel reading"), at_most=True)
+    yield Row.of("cancel while a reply is written", None, "ms", noted("cancel writing"), at_most=True)
+    yield Row.of(
+        "a step with 8k tokens of context against 64 (a goal for GPUs)", 1.03, "x", noted("long context"), at_most=True
+    )
+    yield Row.of("loading int8, share of what reading the file takes", 0.8, "x", noted("load"))
 
 
 if __name__ == "__main__":
