@@ -24,14 +24,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(list(sys.argv[1:] if arguments is None else arguments))
     except AssistantError as error:
-        sys.stderr.write(f"training: {error}\n")
+        _complain(str(error))
         return error.exit_code
     except ModuleNotFoundError as error:
-        sys.stderr.write(f"training: The package {error.name} is missing. Install the extra: pip install -e '.[train]'\n")
+        _complain(f"The package {error.name} is missing. Install the extra: pip install -e '.[train]'")
         return UsageError.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write("training: stopped; the same command goes on from the newest checkpoint.\n")
+        _complain("The run was stopped. The same command goes on from the newest checkpoint.")
         return 130
+
+
+def _complain(sentence: str) -> None:
+    # On a terminal, the progress line makes room.
+    begin = "\r\x1b[K" if sys.stderr.isatty() else ""
+    sys.stderr.write(f"{begin}training: {sentence}\n")
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from filelock import FileLock, Timeout
 
@@ -107,41 +108,49 @@ def _room(recipe: Recipe) -> None:
 
 def _ranks(recipe: Recipe, machine: Machine, notes: tuple[str, ...], licences: dict[str, int]) -> None:
     from torch.distributed import DistError
-    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.elastic.rendezvous import RendezvousError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     from training.worker import FAILURE, Job, main
 
-    # Its tracebacks would stand around the one line that says what happened.
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    _hush("torch.distributed.elastic")
     failure = recipe.folder / FAILURE
     failure.unlink(missing_ok=True)
     _environment(recipe, machine)
-    config = LaunchConfig(
-        min_nodes=recipe.nodes,
-        max_nodes=recipe.nodes,
-        nproc_per_node=machine.count // recipe.nodes,
-        rdzv_backend="c10d",
-        rdzv_endpoint=recipe.rendezvous or "localhost:0",
-        local_addr=_address(recipe.rendezvous) if recipe.nodes > 1 else None,
-        run_id=recipe.name,
-        max_restarts=0,
-        monitor_interval=0.2,
-    )
-    try:
-        elastic_launch(config, main)(Job(recipe, machine, notes, licences))
-    except SignalException as error:
-        raise Cancelled("The run was stopped.", "The same command goes on from the newest checkpoint.") from error
-    except ChildFailedError as error:
-        raise _failure(failure, error) from error
-    except (DistError, RendezvousError) as error:
-        where = recipe.rendezvous or "this machine"
-        raise AssistantError(
-            f"The machines did not meet at {where}: {brief(error)}.",
-            "Start the same command on each within some minutes, with rendezvous=HOST:PORT that all can reach.",
-        ) from error
+    # torch's launcher makes a folder for logs that it never removes.
+    with TemporaryDirectory(prefix="starchat-training-") as logs:
+        config = LaunchConfig(
+            min_nodes=recipe.nodes,
+            max_nodes=recipe.nodes,
+            nproc_per_node=machine.count // recipe.nodes,
+            rdzv_backend="c10d",
+            rdzv_endpoint=recipe.rendezvous or "localhost:0",
+            local_addr=_address(recipe.rendezvous) if recipe.nodes > 1 else None,
+            run_id=recipe.name,
+            max_restarts=0,
+            logs_specs=DefaultLogsSpecs(log_dir=logs),
+            monitor_interval=0.2,
+        )
+        try:
+            elastic_launch(config, main)(Job(recipe, machine, notes, licences))
+        except SignalException as error:
+            raise Cancelled("The run was stopped.", "The same command goes on from the newest checkpoint.") from error
+        except ChildFailedError as error:
+            raise _failure(failure, error) from error
+        except (DistError, RendezvousError) as error:
+            where = recipe.rendezvous or "this machine"
+            raise AssistantError(
+                f"The machines did not meet at {where}: {brief(error)}.",
+                "Start the same command on each within some minutes, with rendezvous=HOST:PORT that all can reach.",
+            ) from error
+
+
+def _hush(package: str) -> None:
+    """Silence a package whose loggers set their own levels: it would say beside our one line what happened, with tracebacks."""
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith(package)]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _address(rendezvous: str) -> str | None:

@@ -48,8 +48,8 @@ class Job:
 
 def main(job: Job) -> None:
     """Train, save, report.  An error that a user can understand is left in the run's folder for the launcher to show."""
-    # Ctrl-C reaches every process of the terminal; the launcher says what became of the run, and ends the ranks.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C reaches every process of the terminal; the launcher alone says what became of the run.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     _quiet()
     _end_with_parent()
     try:

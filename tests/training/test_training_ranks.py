@@ -80,6 +80,25 @@ def folder(tmp_path_factory):
     return folder
 
 
+def test_ctrl_c_ends_the_run_at_once_with_one_line_and_leaves_nothing_behind(tmp_path):
+    rows(tmp_path)
+    environment = LAUNCHED | {"TMPDIR": str(tmp_path / "tmp")}
+    (tmp_path / "tmp").mkdir()
+    endless = [*command(tmp_path), "max_steps=100000"]
+    with subprocess.Popen(endless, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True) as process:
+        while process.poll() is None and len(records.read(tmp_path / "run" / "metrics.jsonl", 99)) < 3:
+            time.sleep(0.05)
+        begun = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=100)[1].splitlines()
+    # torch's launcher kills after 30 seconds what does not end by itself.
+    assert process.returncode == 130 and time.monotonic() - begun < 25
+    assert [line for line in said if "Traceback" in line or "signal" in line] == []
+    assert said[-1].startswith("training: The run was stopped. The same command goes on")
+    # torch's compiler keeps a cache there, which is the user's and not the run's.
+    assert [path.name for path in (tmp_path / "tmp").iterdir() if not path.name.startswith("torchinductor")] == []
+
+
 def a_rank_of(launcher):
     """The process of one rank."""
     children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
