@@ -95,11 +95,21 @@ def _plot(folder: Path, name: str, steps: Sequence[Step], first: float | None) -
     if not drawn:
         return False
     axes = figure.subplots()
-    axes.plot([step.step for step in drawn], [step.loss for step in drawn], linewidth=1, label="train")
+    window = max(1, len(drawn) // 40)
+    axes.plot(
+        [step.step for step in drawn],
+        [step.loss for step in drawn],
+        linewidth=1,
+        alpha=0.35 if window > 1 else 1,
+        label="train",
+    )
+    if window > 1:
+        means = [sum(step.loss for step in drawn[at - window : at]) / window for at in range(window, len(drawn) + 1)]
+        axes.plot([step.step for step in drawn[window - 1 :]], means, color="C0", label=f"train, mean of {window} steps")
     measured = [(step.step, step.eval_loss) for step in drawn if step.eval_loss is not None]
     measured = [(0, first), *measured] if first is not None else measured
     if measured:
-        axes.plot(*zip(*measured, strict=True), marker="o", label="eval")
+        axes.plot(*zip(*measured, strict=True), marker="o", color="C1", label="eval")
     axes.set(title=name, xlabel="optimiser step", ylabel="cross-entropy of trained tokens (nats)")
     axes.grid(alpha=0.3)
     axes.legend()
