@@ -115,7 +115,7 @@ def _ranks(recipe: Recipe, machine: Machine, notes: tuple[str, ...], licences: d
 
     from training.worker import FAILURE, Job, main
 
-    _hush("torch.distributed.elastic")
+    _hush("torch.distributed.elastic", "torch.multiprocessing")
     failure = recipe.folder / FAILURE
     failure.unlink(missing_ok=True)
     _environment(recipe, machine)
@@ -147,9 +147,9 @@ def _ranks(recipe: Recipe, machine: Machine, notes: tuple[str, ...], licences: d
             ) from error
 
 
-def _hush(package: str) -> None:
-    """Silence a package whose loggers set their own levels: it would say beside our one line what happened, with tracebacks."""
-    for name in [name for name in logging.root.manager.loggerDict if name.startswith(package)]:
+def _hush(*packages: str) -> None:
+    """Silence packages whose loggers set their own levels, and that would say with tracebacks what our one line says."""
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith(packages)]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
