@@ -64,15 +64,8 @@ _SEVERAL = re.compile(
     r"|\b(?:two|three|four|[2-9]) (?:\w+ ){0,3}(?:charts|plots|graphs|diagrams|histograms)\b"
 )
 _SEVERAL_HINT = """\
-Each of the charts gets axes of its own, in one figure:
-
-```python
-fig, axes = plt.subplots(1, 2, figsize=(10, 5))
-axes[0].set_title("...")
-axes[1].set_title("...")
-```
-
-Draw the first with `axes[0]` and the second with `axes[1]`; functions of seaborn take them as `ax=axes[0]`."""
+Each of the charts gets axes of its own, in one figure. Write `fig, axes = plt.subplots(1, 2, figsize=(10, 5))` into the script,
+and draw the first with `axes[0]` and the second with `axes[1]` after it; functions of seaborn take them as `ax=axes[0]`."""
 _STYLE_HINT = "For the style call `sns.set_theme()` right after the imports."
 
 
