@@ -16,8 +16,11 @@ from assistant.diff import Hunk, hunks
 from assistant.document import Document
 from assistant.edits import plan_between
 from assistant.hesitation import Hesitations
+from assistant.languages import PYTHON, Language
 from assistant.lines import body, split_lines
 from assistant.region import Region
+from assistant.suspicions import new_unknown_names
+from assistant.syntax import problems
 from assistant.turn import Turn
 
 TEMPERATURE = 0.7
@@ -78,11 +81,14 @@ class Candidate:
         single = [part for hunk in hunks(old, new) for part in _singly(hunk)]
         if not 1 < len(single) <= MOST_PARTS:
             return ()
-        return tuple(self._with([*old[: one.start], *new[one.new_start : one.new_end], *old[one.end :]]) for one in single)
+        texts = ("".join([*old[: one.start], *new[one.new_start : one.new_end], *old[one.end :]]) for one in single)
+        return tuple(self._with(text) for text in texts if _sound(text, self.base.text, self.document.language))
 
-    def _with(self, lines: Sequence[str]) -> Candidate:
-        edit = plan_between(self.base.text, "".join(lines))
-        return replace(self, answer=replace(self.answer, edit=edit))
+    def _with(self, text: str) -> Candidate:
+        edit = plan_between(self.base.text, text)
+        part = replace(self, answer=replace(self.answer, edit=edit))
+        first, last = part.as_base.lines
+        return replace(part, answer=replace(part.answer, code="".join(split_lines(text)[first - 1 : last])))
 
     @property
     def change(self) -> str:
@@ -95,6 +101,13 @@ class Candidate:
         if len(gone) + len(come) > MOST_CHANGED:
             return ""
         return f"`{' '.join(gone)}` was changed to `{' '.join(come)}`"
+
+
+def _sound(text: str, base: str, language: Language) -> bool:
+    """Whether a text parses as well as the one that it was made of, and uses no name that is defined nowhere."""
+    if problems(text, language) and not problems(base, language):
+        return False
+    return language != PYTHON or not new_unknown_names(base, text)
 
 
 def _singly(hunk: Hunk) -> tuple[Hunk, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,9 @@ from assistant.project_copy import Project
 from assistant.refusals import Unverified
 from assistant.sandbox import check_available
 from assistant.turn import Event, Turn, region_around, take
+
+QUICK = 10.0
+"""Seconds that a check may take if a candidate's changes are to be checked one by one."""
 
 DOCTEST = "doctest"
 """In place of a command: the examples in the docstrings."""
@@ -82,7 +86,11 @@ async def fix_checked(turn: Turn, plan: Plan, client: ModelClient) -> AsyncGener
         if bench and bench.copy.unreadable:
             yield Note(_missing(bench.copy.unreadable))
         before = await bench.verdict(turn.document.text) if bench else None
-        steps = _unchecked(turn, client) if bench is None or before is None else _search(turn, plan, client, bench, before)
+        steps = (
+            _unchecked(turn, client)
+            if bench is None or before is None or before.unusable
+            else _search(turn, plan, client, bench, before)
+        )
         async with aclosing(steps) as events:
             async for event in events:
                 yield event
@@ -134,11 +142,19 @@ async def _unchecked(turn: Turn, client: ModelClient) -> AsyncGenerator[Event | 
 
 @dataclass
 class _Found:
-    """What the search has come upon: texts with the number of their candidates, and what was said of each."""
+    """What the search has come upon: texts with the number of their candidates, and what was said of each.
+
+    whole: candidates that were checked, not counting parts of them.
+    """
 
     votes: dict[str, int] = field(default_factory=dict)
     judged: list[tuple[Candidate, Verdict]] = field(default_factory=list)
     tried: list[str] = field(default_factory=list)
+    whole: int = 0
+
+    def note_part(self, sentence: str) -> Note:
+        self.tried[-1] += f" One of its changes alone: {sentence}"
+        return Note(self.tried[-1])
 
     def note(self, sentence: str) -> Note:
         self.tried.append(f"Candidate {len(self.tried) + 1}: {sentence}")
@@ -157,18 +173,13 @@ async def _search(
     turn: Turn, plan: Plan, client: ModelClient, bench: Bench, before: Verdict
 ) -> AsyncGenerator[Event | Checked]:
     """Candidate after candidate until one passes; else the best."""
-    if before.unusable:
-        async with aclosing(_unchecked(turn, client)) as events:
-            async for event in events:
-                yield event
-        return
     yield _first_word(before, client)
     found = _Found()
     region = region_around(bench.document, turn.lines)
     base, shown = Base(bench.document.text, (region.start + 1, region.end), region), before
     series = Series(asked(turn, base, shown))
     refusal = NoEdit("No candidate was an edit.")
-    while len(found.judged) < plan.samples and (attempt := series.next(plan.samples, found.of(base))) is not None:
+    while found.whole < plan.samples and (attempt := series.next(plan.samples, found.of(base))) is not None:
         try:
             async with aclosing(take(attempt, client)) as events:
                 async for event in events:
@@ -185,12 +196,16 @@ async def _search(
         if found.votes[candidate.text] > 1 or candidate.text == bench.document.text:
             yield found.note("the same as one before.")
             continue
-        verdict = await bench.verdict(candidate.text)
+        began, verdict = time.monotonic(), await bench.verdict(candidate.text)
         found.judged.append((candidate, verdict))
+        found.whole += 1
         yield found.note(verdict.sentence)
-        if not verdict.passed and (part := await _part(candidate, bench, max(shown.held, verdict.held), found)) is not None:
-            candidate, verdict = part
-            yield found.note(f"one of its changes alone: {verdict.sentence}")
+        if not verdict.passed and time.monotonic() - began < QUICK and candidate.parts:
+            yield Note("Checking its changes one by one …")
+            part = await _part(candidate, bench, max(shown.held, verdict.held), found)
+            if part is not None:
+                candidate, verdict = part
+                yield found.note_part(verdict.sentence)
         if verdict.passed:
             yield Checked(candidate.whole, None if before.passed else True, tuple(found.tried))
             return
@@ -206,7 +221,7 @@ async def _part(candidate: Candidate, bench: Bench, held: int, found: _Found) ->
     """The first of the candidate's changes that passes alone, or with which more than `held` examples hold."""
     for part in candidate.parts:
         if part.text not in found.votes:
-            found.votes[part.text] = 0
+            found.votes[part.text] = 1
             verdict = await bench.verdict(part.text)
             if verdict.passed or verdict.held > held:
                 found.judged.append((part, verdict))

@@ -8,6 +8,7 @@ from itertools import zip_longest
 
 from tree_sitter import Node
 
+from assistant.definitions import definitions
 from assistant.document import Document
 from assistant.languages import PYTHON, Language
 from assistant.lines import split_lines
@@ -96,18 +97,36 @@ def silent_spans(text: str, language: Language) -> tuple[tuple[int, int], ...]:
     return tuple(zip(places[::2], places[1::2], strict=True))
 
 
-def without_docstrings(text: str, language: Language) -> str:
-    """The text without the lines of Python's docstrings that stand in lines of their own, and the empty lines after them."""
-    if language != PYTHON:
+def without_new_docstrings(text: str, before: str, language: Language) -> str:
+    """The text without docstrings that definitions of `before` had not, and without the lines that these take.
+
+    New definitions keep theirs, and so does everything where `before` does not parse.
+    """
+    if language != PYTHON or parse_tree(before, language).has_error:
         return text
-    lines = split_lines(text)
-    gone: set[int] = set()
+    known = {found.name for found in definitions(before, language)}
+    lines, gone = split_lines(text), set[int]()
     for node in walk(parse_tree(text, language)):
-        if _is_docstring(node) and node.parent is not None and len(node.parent.named_children) > 1:
-            gone.update(range(node.start_point.row, node.end_point.row + 1))
+        if _is_docstring(node) and _documents(node, known) and node_text(node.named_children[0]) not in before:
+            first, last = node.start_point, node.end_point
+            alone = not unified(lines[first.row]).encode()[: first.column].strip() and (
+                not unified(lines[last.row]).encode()[last.column :].strip()
+            )
+            gone.update(range(first.row, last.row + 1) if alone else ())
     return "".join(
         line for number, line in enumerate(lines) if number not in gone and not (number - 1 in gone and not line.strip())
     )
+
+
+def _documents(docstring: Node, names: set[str]) -> bool:
+    """Whether it begins the body of a definition of one of these names, and is not all of it."""
+    block = docstring.parent
+    definition = block.parent if block is not None and block.type == "block" else None
+    name = definition.child_by_field_name("name") if definition is not None else None
+    if block is None or name is None or node_text(name) not in names:
+        return False
+    statements = [child for child in block.named_children if child.type != "comment"]
+    return len(statements) > 1 and statements[0] == docstring
 
 
 def _difference(before: str, after: str, old: Token | None, new: Token | None) -> str:

@@ -56,6 +56,9 @@ async def exchange(
     yield Exchange(reply, "stop", await _usage(client, request.conversation, reply.text), tuple(tokens))
 
 
+_FENCE = "```"
+
+
 class _Begun:
     """What the prompt wrote of a reply, in front of the rest; a model that starts over says it itself."""
 
@@ -67,8 +70,8 @@ class _Begun:
         """The next part of the whole."""
         self._held += item.text if isinstance(item, Delta) else ""
         wanted, said = self._text.lstrip(), self._held.lstrip()
-        over = bool(wanted) and said.startswith(wanted)
-        if wanted and not over and wanted.startswith(said) and isinstance(item, Delta):
+        over = bool(wanted) and said.startswith((wanted, _FENCE))
+        if wanted and not over and (wanted.startswith(said) or _FENCE.startswith(said)) and isinstance(item, Delta):
             return ""
         text, self._text, self._held = self._held if over else self._text + self._held, "", ""
         return text

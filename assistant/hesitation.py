@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from itertools import accumulate
 from math import exp, log
 
 from assistant.comments import silent_spans
@@ -23,6 +22,10 @@ ALTERNATIVES = 5
 
 LEAST = log(0.02)
 """What is less likely is no hesitation."""
+
+_SURE = -1e-6
+_WIDEST = 8
+"""Characters in a row that may be missing between tokens, since each was cut into several."""
 
 _BLANK_LINES = re.compile(r"[ \t\r]*\n(?:[ \t]*\n)*")
 _QUOTES = ('"""', "'''")
@@ -68,22 +71,31 @@ def beginnings(begun: str, tokens: Sequence[Token], code: str, language: Languag
 
     Alternatives that differ in white space alone, or only begin a comment, are left out, as is what stands in comments.
     """
-    starts = list(accumulate((len(token.text) for token in tokens), initial=len(begun)))
-    written = begun + "".join(token.text for token in tokens)
-    if not written.startswith(code.rstrip()):
-        return ()
     spans = silent_spans(code, language)
-    places = [
-        (start, token)
-        for start, token in zip(starts, tokens, strict=False)
-        if start < len(code.rstrip()) and not _within(start, spans)
-    ]
     found = (
-        Beginning(written[:start] + text, logprob)
-        for start, token in places
-        for text, logprob in _others(token, written[start:], language)
+        Beginning(code[:start] + text, min(logprob, _SURE))
+        for start, token in _placed(begun, tokens, code)
+        if not _within(start, spans)
+        for text, logprob in _others(token, code[start:], language)
     )
     return tuple(sorted(found, key=lambda one: -one.logprob))
+
+
+def _placed(begun: str, tokens: Sequence[Token], code: str) -> Iterator[tuple[int, Token]]:
+    """The tokens with their places in the code; characters that are cut into several tokens are passed over."""
+    place, end = len(begun), len(code.rstrip())
+    if not code.startswith(begun) or "\r" in code:
+        return
+    for token in tokens:
+        if "\ufffd" in token.text:
+            continue
+        following = code[place:]
+        if not following.startswith(token.text) and not token.text.startswith(following):
+            place = code.find(token.text, place, place + len(token.text) + _WIDEST)
+        if not 0 <= place < end:
+            return
+        yield place, token
+        place += len(token.text)
 
 
 def _others(token: Token, following: str, language: Language) -> Iterator[tuple[str, float]]:

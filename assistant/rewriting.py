@@ -16,7 +16,7 @@ from math import ceil
 from assistant.answer import Answer, Note
 from assistant.client import ChatRequest, Delta, ModelClient, Waiting
 from assistant.commands import Command
-from assistant.comments import refuse_changed_code, same_code, without_docstrings
+from assistant.comments import refuse_changed_code, same_code, without_new_docstrings
 from assistant.context import Shown, check_room, fence_for, shown_path, shown_region, surroundings
 from assistant.conventions import conventions
 from assistant.conversation import Conversation, start
@@ -180,8 +180,8 @@ def _outcome(task: Rewrite, exchanged: Exchange, usage: Usage) -> Answer | NoEdi
     reply = exchanged.reply
     try:
         code = code_of(reply, exchanged.finish_reason, task.document.language, _subject(task))
-        if task.command.name == "fix" and without_docstrings(_region_text(task), task.document.language) == _region_text(task):
-            code = without_docstrings(code, task.document.language)  # what documents nothing is to be repaired, not documented
+        if task.command.name == "fix":  # what documents nothing is to be repaired, not documented
+            code = without_new_docstrings(code, _region_text(task), task.document.language)
         plan = rewrite(task.document, task.region, code)
         if task.command.name == "fix":
             _refuse_what_cannot_help(task.document, plan.apply(task.document.text), code)

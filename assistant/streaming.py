@@ -196,6 +196,7 @@ def _tokens(choice: Mapping[str, Any]) -> tuple[Token, ...]:
             tuple((str(each["token"]), float(each["logprob"])) for each in told.get("top_logprobs") or ()),
         )
         for told in (choice.get("logprobs") or {}).get("content") or ()
+        if told.get("logprob") is not None
     )
 
 

@@ -12,7 +12,7 @@ from assistant.answer import Answer, Note
 from assistant.client import ChatRequest, Delta, ModelClient, Waiting
 from assistant.commands import Command
 from assistant.context import fenced
-from assistant.errors import NoEdit
+from assistant.errors import NoEdit, UsageError
 from assistant.exchange import Exchange, exchange
 from assistant.hesitation import NOTHING, Beginning, Hesitations
 from assistant.refusals import BrokenSyntax, CodeChanged, CopiedCode, NoChange, NoMessage, UnknownName
@@ -78,15 +78,21 @@ async def until_usable(recipe: Recipe, client: ModelClient) -> AsyncGenerator[Wa
     while True:
         tried.append(upcoming)
         request = await recipe.request(upcoming)
-        async with aclosing(exchange(client, request, enough=recipe.enough)) as items:
-            async for item in items:
-                if isinstance(item, Exchange):
+        try:
+            async with aclosing(exchange(client, request, enough=recipe.enough)) as items:
+                async for item in items:
+                    if not isinstance(item, Exchange):
+                        yield item
+                        continue
                     usage += item.usage
                     outcome = await asyncio.to_thread(recipe.judged, item, usage)  # seconds, for a file of a megabyte
                     if recipe.hesitated is not None and upcoming.watched:
                         recipe.waiting.add(await asyncio.to_thread(recipe.hesitated, item, upcoming))
-                else:
-                    yield item
+        except UsageError:
+            if not upcoming.watched:
+                raise
+            upcoming = replace(upcoming, watched=False)  # a server that tells no log-probabilities after all
+            continue
         if isinstance(outcome, Answer):
             yield outcome
             return
@@ -119,7 +125,7 @@ def _reason(upcoming: Try) -> str:
 
 def _second_thought(recipe: Recipe, refusal: NoEdit, tried: list[Try]) -> Try | None:
     """After a reply that changes nothing, the same with an eye on where the model hesitates, then what it nearly wrote."""
-    if recipe.hesitated is None or not tried[-1].prefilled:
+    if recipe.hesitated is None or not (recipe.first.prefilled and tried[-1].prefilled):
         return None
     if not any(attempt.watched for attempt in tried):
         return replace(recipe.first, watched=True) if isinstance(refusal, NoChange) else None
@@ -127,7 +133,8 @@ def _second_thought(recipe: Recipe, refusal: NoEdit, tried: list[Try]) -> Try | 
         beginning = recipe.waiting.next(LIKELY)
         if beginning is not None:
             return Try(beginning=beginning)
-    return Try("unchanged") if recipe.command.has("unchanged") else None
+    asked = any(attempt.section == "unchanged" for attempt in tried)
+    return Try("unchanged") if recipe.command.has("unchanged") and not asked else None
 
 
 def _next_try(command: Command, refusal: NoEdit, tried: list[Try]) -> Try | None:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from assistant.comments import code_tokens, refuse_changed_code, same_code, without_docstrings
+from assistant.comments import code_tokens, refuse_changed_code, same_code, without_new_docstrings
 from assistant.document import Document
 from assistant.languages import LANGUAGES, language_named
 from assistant.refusals import CodeChanged
 
+PY = next(each for each in LANGUAGES if each.name == "Python")
 PYTHON = '''import os  # noqa: F401
 
 
@@ -152,16 +153,34 @@ def test_looking_where_texts_differ_is_looking_everywhere(before: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "left"),
+    ("before", "text", "left"),
     [
-        ('def f():\n    """One."""\n    return 1\n', "def f():\n    return 1\n"),
+        ("def f():\n    return 2\n", 'def f():\n    """One."""\n    return 1\n', "def f():\n    return 1\n"),
         (
-            'class A:\n    """A.\n\n    More.\n    """\n\n    def f(self):\n        """F."""\n        return ""\n',
-            'class A:\n    def f(self):\n        return ""\n',
+            "def f():\n    return 2\n",
+            'def f():\n    """One.\n\n    Two.\n    """\n\n    return 1\n',
+            "def f():\n    return 1\n",
         ),
-        ('def f():\n    """All there is."""\n', 'def f():\n    """All there is."""\n'),
-        ('def f():\n    x = """no docstring"""\n    return x\n', 'def f():\n    x = """no docstring"""\n    return x\n'),
     ],
 )
-def test_docstrings_are_taken_out_with_their_lines(text: str, left: str) -> None:
-    assert without_docstrings(text, language_named("Python") or LANGUAGES[0]) == left
+def test_new_docstrings_are_taken_out_with_their_lines(before: str, text: str, left: str) -> None:
+    assert without_new_docstrings(text, before, PY) == left
+
+
+@pytest.mark.parametrize(
+    ("before", "text"),
+    [
+        ('def f():\n    """One."""\n    return 2\n', 'def f():\n    """One."""\n    return 1\n'),
+        ('def f(:\n    """One."""\n    return 2\n', 'def f():\n    """One, mended."""\n    return 1\n'),  # it did not parse
+        ('def f():\n    """One."""\n', 'def f():\n    """One."""\n    return 1\n'),  # there was nothing else
+        ("def f():\n    return 2\n", 'def g():\n    """New."""\n    return 1\n\n\ndef f():\n    return g()\n'),
+        ("def f():\n    return 2\n", 'def f(): """x"""; return 1\n'),
+        ("def f():\n    return 2\n", 'def f():\n    """x"""; return 1\n'),
+        ("def f():\n    return 2\n", 'def f():\n    """x\n    """; y = 1\n    return y\n'),
+        ("def f():\n    return 2\n", 'def f():\n    y = 1; "note"\n    return y\n'),
+        ("def f():\n    return 2\n", 'def f():\n    """All there is."""\n'),
+        ("def f():\n    return 2\n", 'def f():\n    x = """no docstring"""\n    return x\n'),
+    ],
+)
+def test_all_other_strings_stay(before: str, text: str) -> None:
+    assert without_new_docstrings(text, before, PY) == text

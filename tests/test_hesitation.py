@@ -123,3 +123,18 @@ def test_comments_and_docstrings_are_found_by_characters():
         "// 🙂",
     ]
     assert silent_spans("# x", PLAIN) == ()
+
+
+def test_characters_that_are_cut_into_tokens_are_passed_over():
+    code = 'def f():\n    print("→🙂é")\n    return a - b\n'
+    place = code.index("-")
+    pieces = [
+        (code[: code.index("→")], ()),
+        ("\ufffd", ()),
+        ("\ufffd\ufffd", ()),
+        ("\ufffd", ()),
+        ('")\n    return a ', ()),
+        ("-", (("+", -1.0),)),
+    ]
+    told = beginnings("", [Token(text, -0.1, top) for text, top in (*pieces, (code[place + 1 :], ()))], code, PYTHON)
+    assert told == (Beginning(code[:place] + "+", -1.0),)

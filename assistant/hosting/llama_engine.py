@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -124,7 +124,14 @@ class LlamaEngine:
         for count in range(1, request.max_tokens + 1):
             if cancelled():
                 break
-            body = {**_body(turn), "prompt": ids, "n_predict": 1, "stream": False, "n_probs": request.alternatives}
+            body = {
+                **_body(turn),
+                **_sampling(_numbered(request.sampling, count)),
+                "prompt": ids,
+                "n_predict": 1,
+                "stream": False,
+            }
+            body |= {"n_probs": request.alternatives, "cache_prompt": True}  # what the slot holds now is this request's own
             events = self._single(body, partial(read_single, generated=count), cancelled)
             yield from chain.from_iterable(map(reply.read, events))
             token = events[-1].token if events else None
@@ -201,6 +208,11 @@ def _body(turn: Turn) -> dict[str, Any]:
         "return_progress": True,
         **_sampling(request.sampling),
     }
+
+
+def _numbered(sampling: Sampling, count: int) -> Sampling:
+    """A seed of its own for each token that is drawn by itself."""
+    return sampling if sampling.seed is None else replace(sampling, seed=sampling.seed + count)
 
 
 def _sampling(sampling: Sampling) -> dict[str, Any]:

@@ -79,3 +79,10 @@ def test_a_reply_carries_its_own_scores_drafted_or_not(architecture):
         told = [score for piece in pieces for score in piece.scores]
         assert [one.logprob for one in told] == pytest.approx([one.logprob for one in expected], abs=1e-4)
         assert [[token for token, _ in one.top] for one in told] == [[token for token, _ in one.top] for one in expected]
+
+
+def test_a_reply_that_is_nothing_but_its_end_has_no_scores():
+    opened, prompt = engine(tiny("gpt_bigcode")), tuple(range(20, 40))
+    (first, *_) = run(opened, prompt, 2).ids
+    *pieces, finish = opened.stream(EngineRequest(prompt, 8, frozenset({first}), alternatives=3), never)
+    assert (finish.reason, finish.usage.completion, [piece.ids for piece in pieces if piece.ids]) == ("stop", 0, [])

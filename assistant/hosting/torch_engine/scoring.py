@@ -35,7 +35,7 @@ def token_scores(logits: torch.Tensor, following: Sequence[int], top: int) -> It
     """The score of each of `following`, which came after each position of `logits`, shape `[positions, vocabulary]`."""
     logs = torch.log_softmax(logits.float(), dim=-1)
     best = torch.topk(logs, max(1, min(top, logs.shape[-1])), dim=-1)
-    chosen = logs[torch.arange(len(following)), torch.tensor(list(following))].tolist()
+    chosen = logs[torch.arange(len(following)), torch.tensor(list(following), dtype=torch.long)].tolist()
     for place, logprob in enumerate(chosen):
         likeliest = zip(best.indices[place].tolist(), best.values[place].tolist(), strict=True)
         yield TokenScore(logprob, tuple(likeliest) if top else ())
