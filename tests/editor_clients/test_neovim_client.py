@@ -226,6 +226,22 @@ def test_code_is_translated_to_a_new_file(
         holds(editor, BUGGY)
 
 
+def test_an_edit_is_looked_at_before_it_is_made(neovim: Callable[..., Neovim], scripted: Callable[..., str]) -> None:
+    editor = neovim(scripted({"reply": REPLY}))
+    editor.lua("require('starchat').options.confirm = true")
+    editor.press("7", "G")
+    for answer in ("n", "y"):
+        editor.command("Starchat fix")
+        editor.terminal.shows("+    return gcd(b, a % b)")
+        editor.terminal.shows("make this change?")
+        editor.terminal.picture(BENCH / "neovim-confirm.svg", "Neovim")
+        editor.press(answer)
+        editor.terminal.shows("You left the text as it was" if answer == "n" else "Applied")
+        if "Press ENTER" in editor.terminal.screen():
+            editor.press("Enter")  # it is a long message
+        holds(editor, BUGGY if answer == "n" else FIXED)
+
+
 def test_it_says_where_text_goes(neovim: Callable[..., Neovim], scripted: Callable[..., str]) -> None:
     editor = neovim(scripted({"reply": "no"}))
     editor.lua("require('starchat.status').on_status({state = 'ready', model = 'm', remote = 'api.example.com'})")

@@ -35,6 +35,10 @@ M.handlers = {
     end
     return vim.lsp.handlers["window/showDocument"](err, params, context)
   end,
+  ["workspace/applyEdit"] = function(err, params, context)
+    local confirm = require("starchat").options.confirm
+    return (confirm and require("starchat.review").apply or vim.lsp.handlers["workspace/applyEdit"])(err, params, context)
+  end,
   ["workspace/textDocumentContent/refresh"] = function(_, params, context)
     answers.refresh(vim.lsp.get_client_by_id(context.client_id), params.uri)
     return vim.NIL

@@ -7,6 +7,8 @@ M.options = {
   settings = vim.empty_dict(),
   --- Whether suggestions are shown as one types.
   ghost_text = true,
+  --- Whether each edit and new file is shown as a diff first.
+  confirm = false,
   --- Whether a job is shown beside the lines that it is about.
   virtual_text = true,
   --- Keys for ghost text, in insert mode, while there is some; false for none.
