@@ -18,6 +18,8 @@
 (require 'project)
 (require 'subr-x)
 (require 'url-util)
+(require 'starchat-answers)
+(require 'starchat-confirm)
 (require 'starchat-edits)
 
 (defgroup starchat nil
@@ -32,8 +34,6 @@
 (defcustom starchat-settings nil
   "Settings of the server, as a property list: (:model \"qwen2.5-coder-0.5b\")."
   :type 'plist)
-
-(defvar starchat-last-answer nil "The URI of the last answer.")
 
 (defvar starchat--connection nil "The connection, while there is one.")
 (defvar starchat--capabilities nil "What the server said that it can do.")
@@ -220,20 +220,34 @@ a sentence."
     ('window/showMessage (message "StarChat: %s" (plist-get params :message)))))
 
 (defun starchat--apply (edit)
-  "Make an EDIT.
+  "Make an EDIT, if the user wants it.
 One that was made for another text is refused, with the new text sent before."
-  (let ((changes (append (plist-get edit :documentChanges) nil)) stale)
-    (dolist (change changes)
-      (with-current-buffer (starchat-buffer-of (plist-get (plist-get change :textDocument) :uri))
-        (let ((version (plist-get (plist-get change :textDocument) :version)))
-          (when starchat--version (starchat-sync))
-          (when (and version (not (eql version starchat--version))) (setq stale t)))))
-    (cond (stale '(:applied :json-false :failureReason "The text was changed meanwhile."))
+  (let ((changes (append (plist-get edit :documentChanges) nil)))
+    (cond ((seq-some #'starchat--stale-p changes) '(:applied :json-false :failureReason "The text was changed meanwhile."))
+          ((not (seq-every-p #'starchat--wanted-p changes))
+           '(:applied :json-false :failureReason "You left the text as it was."))
+          ((seq-some #'starchat--stale-p changes) '(:applied :json-false :failureReason "The text was changed meanwhile."))
           (t (dolist (change changes)
-               (with-current-buffer (starchat-buffer-of (plist-get (plist-get change :textDocument) :uri))
+               (with-current-buffer (starchat--buffer-of change)
                  (starchat-apply-edits (plist-get change :edits))
                  (when starchat--version (starchat-sync))))
              '(:applied t)))))
+
+(defun starchat--stale-p (change)
+  "Whether CHANGE was made for another text than there is now.
+The server is told of that one."
+  (let ((version (plist-get (plist-get change :textDocument) :version)))
+    (with-current-buffer (starchat--buffer-of change)
+      (when starchat--version (starchat-sync))
+      (and version (not (eql version starchat--version))))))
+
+(defun starchat--wanted-p (change)
+  "Whether the user wants CHANGE."
+  (starchat-confirm (starchat--buffer-of change) (plist-get change :edits)))
+
+(defun starchat--buffer-of (change)
+  "The buffer that CHANGE is about."
+  (starchat-buffer-of (plist-get (plist-get change :textDocument) :uri)))
 
 (defun starchat--choose (params)
   "Ask the user what PARAMS say; nil where they choose nothing."
@@ -264,40 +278,6 @@ One that was made for another text is refused, with the new text sent before."
            (format " StarChat[%s%s]" state (if progress (format " %d%%" (round (* 100 progress))) "")))
           (remote (format " StarChat[to %s]" remote))
           (t " StarChat"))))
-
-;;;; Answers
-
-(defun starchat-show (uri)
-  "Show the document that URI names; the selected window stays."
-  (if (string-prefix-p "starchat:" uri)
-      (display-buffer (starchat-answer-buffer uri))
-    (display-buffer (starchat-buffer-of uri))))
-
-(defun starchat-answer-buffer (uri)
-  "The buffer of the answer at URI, which grows while it is written."
-  (setq starchat-last-answer uri)
-  (let ((buffer (get-buffer-create (format "*starchat: %s*" (file-name-base uri)))))
-    (with-current-buffer buffer
-      (unless (derived-mode-p 'special-mode)
-        (special-mode)
-        (visual-line-mode)
-        (setq-local header-line-format "q closes this answer")))
-    (starchat-refresh-answer uri)
-    buffer))
-
-(defun starchat-refresh-answer (uri)
-  "Ask for the text of the answer at URI, and show it where it is shown."
-  (when-let ((buffer (get-buffer (format "*starchat: %s*" (file-name-base uri)))))
-    (jsonrpc-async-request
-     (starchat-connect) :workspace/textDocumentContent (list :uri uri)
-     :success-fn (lambda (content)
-                   (when (buffer-live-p buffer)
-                     (with-current-buffer buffer
-                       (let ((inhibit-read-only t) (place (point)))
-                         (erase-buffer)
-                         (insert (plist-get content :text))
-                         (goto-char (min place (point-max)))))))
-     :error-fn #'ignore)))
 
 (provide 'starchat-connection)
 ;;; starchat-connection.el ends here

@@ -261,6 +261,20 @@ def test_ghost_text_is_shown_and_accepted(emacs: Callable[..., Emacs], scripted:
         assert editor.lisp("(null starchat-ghost-shown-mode)")
 
 
+def test_an_edit_is_looked_at_before_it_is_made(emacs: Callable[..., Emacs], scripted: Callable[..., str]) -> None:
+    editor = emacs(scripted({"reply": REPLY}))
+    editor.lisp("(setq starchat-confirm-edits t)")
+    editor.press("M-g", "g", "7", "Enter")
+    for answer in ("n", "y"):
+        editor.press("C-c", "*", "f")
+        editor.terminal.shows("make this change?")
+        editor.terminal.shows("+    return gcd(b, a % b)")
+        editor.terminal.picture(BENCH / "emacs-confirm.svg", "Emacs")
+        editor.press(answer)
+        editor.terminal.shows("You left the text as it was" if answer == "n" else "Applied")
+        holds(editor, BUGGY if answer == "n" else FIXED)
+
+
 def test_it_says_where_text_goes(emacs: Callable[..., Emacs], scripted: Callable[..., str]) -> None:
     editor = emacs(scripted({"reply": "no"}))
     editor.lisp('(starchat--told (quote starchat/status) (list :state "ready" :model "m" :remote "api.example.com"))')
