@@ -30,7 +30,8 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     registerWithEditor(assistant),
     vscode.commands.registerCommand("starchat.restart", () => assistant.restart()),
     vscode.commands.registerCommand("starchat.showLog", () => output.show()),
-    assistant.onChange(() => void vscode.commands.executeCommand("setContext", "starchat.running", assistant.life === "running")),
+    // The walkthrough looks at it whenever it changes, so it changes with the state of the model, too.
+    assistant.onChange(() => void vscode.commands.executeCommand("setContext", "starchat.running", assistant.life === "running" && assistant.status.state)),
   );
   await assistant.start();
   void offerSetUp(assistant);
