@@ -24,7 +24,7 @@ def test_fix_from_a_diagnostic(vscode: Workbench, seen: Seen, screens: Path) -> 
         vscode.page("await page.waitForSelector('.squiggly-error')")
         vscode.page("await verbs.lightbulb('StarChat: Fix a bug')")
         vscode.shot(screens / "vscode-lightbulb.png")
-        vscode.page("await page.locator('.action-widget .monaco-list-row', { hasText: 'StarChat: Fix a bug' }).first().click()")
+        vscode.page("await verbs.choose('StarChat: Fix a bug')")
         vscode.wait_for_text("stats.py", FIXED)
 
 

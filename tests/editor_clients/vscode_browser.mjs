@@ -27,7 +27,8 @@ const verbs = {
       try {
         await page.keyboard.press("F1");
         await box.fill(`>${title}`, { timeout: 3000 });
-        await page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first().click({ timeout: 3000 });
+        await page.locator(".quick-input-list .monaco-list-row.focused", { hasText: title }).waitFor({ timeout: 3000 });
+        await page.keyboard.press("Enter"); // a click may meet the list while it is drawn anew
         return;
       } catch (error) {
         if (tries === 9) throw error; // what the command before did took the focus away
@@ -37,6 +38,7 @@ const verbs = {
   async lightbulb(title) {
     const row = page.locator(".action-widget .monaco-list-row", { hasText: title }).first();
     for (let tries = 0; ; tries++) {
+      if (await row.isVisible()) return row;
       await page.keyboard.press("Control+1"); // the editor has the focus
       await page.keyboard.press("Control+.");
       try {
@@ -45,6 +47,17 @@ const verbs = {
       } catch (error) {
         if (tries === 14) throw error; // the problem is seen before the server has been told of it
         await page.keyboard.press("Escape");
+      }
+    }
+  },
+  async choose(title) {
+    for (let tries = 0; ; tries++) {
+      const row = await verbs.lightbulb(title);
+      try {
+        await row.click({ timeout: 5000 });
+        return;
+      } catch (error) {
+        if (tries === 4) throw error; // something else took the focus, and the menu closed
       }
     }
   },
