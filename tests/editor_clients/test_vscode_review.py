@@ -36,17 +36,17 @@ def test_a_closed_diff_leaves_the_text_alone(vscode: Workbench) -> None:
 
 def test_a_new_file_is_looked_at_before_it_is_made(vscode: Workbench, screens: Path) -> None:
     vscode.set(starchat__edits__confirm=True)
-    vscode.open("stats.py", STATS, line=4, to=6)
+    vscode.open("sums.py", STATS, line=4, to=6)
     for answer in ("Discard", "Apply"):
         vscode.palette("StarChat: Translate to Another Language")
         vscode.page("await page.locator('.quick-input-list .monaco-list-row', { hasText: 'JavaScript' }).click()")
-        vscode.page("await page.locator('.tab', { hasText: 'stats.js: new file proposed' }).waitFor()")
+        vscode.page("await page.locator('.tab', { hasText: 'sums.js: new file proposed' }).waitFor()")
         vscode.page("await page.locator('.editor.modified .view-line', { hasText: 'function add' }).waitFor()")
         vscode.shot(screens / "vscode-new-file.png")
-        assert not (vscode.folder / "stats.js").exists()
+        assert not (vscode.folder / "sums.js").exists()
         vscode.page("await page.locator('.editor-actions .action-label', { hasText: given.answer }).click()", answer=answer)
         vscode.page("await page.locator('.tab', { hasText: 'proposed' }).waitFor({ state: 'detached' })")
-    until(lambda: (vscode.folder / "stats.js").exists() and "function add" in vscode.text_of_active(), 60)
+    until(lambda: (vscode.folder / "sums.js").exists() and "function add" in vscode.text_of_active(), 60)
 
 
 def propose_two(vscode: Workbench) -> None:
