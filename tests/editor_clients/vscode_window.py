@@ -30,7 +30,7 @@ RULES: tuple[dict[str, Any], ...] = (
     {"match": "What is amiss[\\s\\S]*my question again", "reply": "You asked **what is amiss**."},
     {"match": "total = a - b[\\s\\S]*What is amiss", "reply": ANSWER, "delay_ms": 1},
     {"match": "Talk for long", "reply": LONG, "delay_ms": 12},
-    {"match": "total is wrong", "reply": ADD},
+    {"match": "total is wrong", "reply": ADD.removeprefix("```python\n")},  # the reply begins inside its fence
     {"match": "slow_add", "reply": ADD.replace("add", "slow_add"), "delay_ms": 40},
     {"match": "Two changes", "reply": f"```python\n{FIXED.replace('sum(values) /', 'sum(values) //')}```"},
     {"match": "Name the sum", "reply": "```python\r\ndef add(a, b):\r\n\ttotal = a + b\r\n\treturn total\r\n```"},
