@@ -98,7 +98,7 @@ def ended(editor: Editor, result: dict[str, Any]) -> dict[str, Any]:
 def run(editor: Editor, name: str, argument: dict[str, Any] | None = None) -> dict[str, Any]:
     """Run a command, with a token where the editor shows progress, and wait for its end."""
     params = command(name, argument, **({} if editor.shows_progress else {"workDoneToken": None}))
-    return ended(editor, editor.request("workspace/executeCommand", params)["result"])
+    return ended(editor, editor.request("workspace/executeCommand", params, 120)["result"])  # a busy machine loads slowly
 
 
 def command(name: str, argument: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
