@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 from assistant.document import Document
 from assistant.echo import without_echo
@@ -22,6 +23,10 @@ from assistant.refusals import NoCode
 from assistant.region import Region
 from assistant.scene import IMPORT, Scene, counts, is_comment, is_known, scene_of
 from assistant.syntax import Definition, problems
+
+_NEAR = 50
+_OVERRUN = 0.6
+"""How alike, from 0 to 1, a line must be to one behind the selection to be taken for a change of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +49,29 @@ def place(document: Document, region: Region, code: list[str]) -> tuple[Piece, .
     if scene.subject is not None and scene.subject.name in {found.name for found in scene.theirs}:
         return _by_definitions(scene)  # a definition of the same name tells more than repeated lines do
     code = without_echo(lines[: region.start], lines[region.start : region.end], lines[region.end :], code)
+    _refuse_overrun(scene, code)
     if document.language.grammar is None:
         return (Piece(region, code),)
     return _by_definitions(scene_of(document, region, lines, code))
+
+
+def _refuse_overrun(scene: Scene, code: Sequence[str]) -> None:
+    """The region ends inside a definition, and the code ends in a changed line of what follows: both would stand there."""
+    region = scene.region
+    cut = [found.end for found in (*scene.around, *scene.elsewhere) if found.start < region.end < found.end]
+    following = [line.strip() for line in scene.lines[region.end : min(cut, default=region.end)] if counts(line)][:_NEAR]
+    last, own = _last(code), _last(scene.lines[region.start : region.end])
+    alike = max((_likeness(last, line) for line in following), default=0.0)
+    if alike > max(_OVERRUN, _likeness(last, own)):
+        raise scene.refusal(f"The answer goes on behind the selection: {last[:60]!r}.")
+
+
+def _last(lines: Sequence[str]) -> str:
+    return next((line.strip() for line in reversed(lines) if counts(line)), "")
+
+
+def _likeness(one: str, other: str) -> float:
+    return SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
 def _by_definitions(scene: Scene) -> tuple[Piece, ...]:

@@ -203,3 +203,20 @@ def test_the_docstring_of_the_file_is_not_repeated() -> None:
     assert after == text.replace("return x", "return math.sin(x)").replace("def f", "import math\n\ndef f")
     whole = rewrite(document, Region(0, 6), code).apply(text)
     assert whole.startswith('"""Doc."""\n')
+
+
+@pytest.mark.parametrize("lines", [(1, 3), (2, 3), (3, 3)])
+def test_a_changed_line_behind_the_selection_is_not_put_beside_the_old_one(lines: tuple[int, int]) -> None:
+    source = document(
+        "def gcd(a, b):\n    if b == 0:\n        return a\n    return gcd(a % b, b)\n\n\ndef f():\n    pass\n", "x.py"
+    )
+    region = region_of(source, lines)
+    own = split_lines(source.text)[region.start : region.end]
+    with pytest.raises(NoEdit, match=r"goes on behind the selection|as a whole"):
+        rewrite(source, region, "".join(own) + "    return gcd(b, a % b)\n")
+    assert rewrite(source, region, "".join(own).replace("return a", "return abs(a)")).changes
+
+
+def test_a_line_that_is_added_at_the_end_of_a_selection_stays() -> None:
+    source = document("def f(a):\n    x = a\n    y = x * 2\n    return [x, y]\n", "x.py")
+    assert rewrite(source, region_of(source, (2, 2)), "    x = a\n    print('x is', x)\n").changes
