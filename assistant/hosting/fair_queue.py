@@ -1,16 +1,50 @@
-"""Who comes next: a queue by urgency that forgets nobody.  Plain values, no clocks and no tasks."""
+"""Who comes next: a queue by urgency that forgets nobody, and a line of those for whom it had no place.  No tasks."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import get_args
 
 from assistant.wire import Urgency
 
 _RANK: dict[str, int] = {urgency: rank for rank, urgency in enumerate(get_args(Urgency))}
 _REMEMBERED_CLIENTS = 1024
+
+
+PATIENCE = 4.0
+"""Seconds in which a client that was turned away comes back if it means to: our language server within half a one."""
+
+
+@dataclass(slots=True)
+class Returning:
+    """Clients that were turned away and came back, in the order in which they first came.
+
+    A place that becomes free is theirs before it is anybody's who comes later: where more clients ask than there are places,
+    chance would let some in again and again, and others never.  Who was turned away only once may not mean to come back.
+    """
+
+    clock: Callable[[], float]
+    _turned: OrderedDict[str, tuple[int, float]] = field(default_factory=OrderedDict)
+
+    def before(self, client: str) -> int:
+        """How many places are for others, if `client` asks now."""
+        now = self.clock()
+        for name in [name for name, (_, last) in self._turned.items() if last < now - PATIENCE]:
+            del self._turned[name]
+        earlier = takewhile(lambda item: item[0] != client, self._turned.items())
+        return sum(times > 1 for _, (times, _) in earlier)
+
+    def turned_away(self, client: str) -> None:
+        """There was no place for `client`."""
+        times, _ = self._turned.get(client, (0, 0.0))
+        self._turned[client] = (times + 1, self.clock())
+
+    def admitted(self, client: str) -> None:
+        """`client` has got its place."""
+        self._turned.pop(client, None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ from functools import partial
 from typing import TypeVar
 
 from assistant.errors import AssistantError, HostBusy, HostError
-from assistant.hosting.fair_queue import Entry, FairQueue
+from assistant.hosting.fair_queue import Entry, FairQueue, Returning
 from assistant.hosting.lane import Lane
 from assistant.wire import Urgency
 
@@ -55,8 +56,9 @@ class Scheduler:
     Before the engine is loaded there are no slots, and requests wait.
     """
 
-    def __init__(self, waiting_limit: int = WAITING_LIMIT) -> None:
+    def __init__(self, waiting_limit: int = WAITING_LIMIT, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = waiting_limit
+        self._returning = Returning(clock)
         self._slots = 0
         self._busy = 0
         self._queue = FairQueue()
@@ -101,15 +103,20 @@ class Scheduler:
         brief: it generates no more than `BRIEF_TOKENS`.  outside: it came through a door.
 
         Raises:
-            HostBusy: `WAITING_LIMIT` requests wait already, or `OUTSIDE_LIMIT` from outside.
+            HostBusy: `WAITING_LIMIT` requests wait already, or `OUTSIDE_LIMIT` from outside; or the places that are free are
+                for clients that keep coming back.
             AssistantError: the host is about to end.
         """
         if self._refusal is not None:
             raise self._refusal
-        if len(self._tickets) >= self._slots + self._limit:
+        if self._slots + self._limit - len(self._tickets) <= self._returning.before(client):
+            if not outside:
+                self._returning.turned_away(client)
             raise HostBusy(f"{self._limit} requests are waiting for the model already.", "Try again in a few seconds.")
         if outside and sum(one.outside and not one.has_slot for one in self._tickets) >= OUTSIDE_LIMIT:
             raise HostBusy(f"{OUTSIDE_LIMIT} requests are waiting for the model already.", "Try again in a few seconds.")
+        if not outside:
+            self._returning.admitted(client)
         ticket = Ticket(client, urgency, brief=brief, outside=outside)
         self._tickets.add(ticket)
         try:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 import time
 from contextlib import ExitStack
@@ -10,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.errors import HostBusy, HostError
-from assistant.hosting.fair_queue import Entry, FairQueue
+from assistant.hosting.fair_queue import PATIENCE, Entry, FairQueue
 from assistant.hosting.scheduler import OUTSIDE_LIMIT, WAITING_LIMIT, Scheduler
+from tests.scale import rounds
 
 URGENCIES = st.sampled_from(("completion", "chat", "edit"))
 
@@ -161,3 +163,50 @@ def test_programs_at_a_door_do_not_keep_the_user_out() -> None:
             house.enter_context(scheduler.admit("editor", "chat"))
 
     asyncio.run(crowded())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_who_is_turned_away_gets_in_before_those_who_come_later(seed: int) -> None:
+    """Forty clients, each asking again at random moments, at a house with ten places: nobody waits for three shares."""
+    dice, now = random.Random(seed), [0.0]
+    scheduler = Scheduler(10, clock=lambda: now[0])
+    inside, since, admissions, waits = [], {}, 0, []
+    for _ in range(rounds(80_000)):
+        now[0] += 0.01
+        client = f"editor {dice.randrange(40)}"
+        if client not in {name for name, _ in inside}:
+            begun = since.setdefault(client, admissions)
+            place = scheduler.admit(client, "chat")
+            try:
+                place.__enter__()
+            except HostBusy:
+                pass
+            else:
+                inside.append((client, place))
+                waits.append(admissions - begun)
+                admissions += 1
+                del since[client]
+        if len(inside) == 10 and dice.random() < 0.2:
+            inside.pop(dice.randrange(10))[1].__exit__(None, None, None)
+    waits += [admissions - begun for begun in since.values()]
+    assert len(waits) > 50 and max(waits) <= 3 * 40
+
+
+def test_who_does_not_come_back_holds_no_place() -> None:
+    now = [0.0]
+    scheduler = Scheduler(1, clock=lambda: now[0])
+    with scheduler.admit("a", "chat"):
+        for client in ("once", "twice", "twice"):
+            with pytest.raises(HostBusy), scheduler.admit(client, "chat"):
+                pass
+    with pytest.raises(HostBusy), scheduler.admit("later", "chat"):
+        pass
+    with scheduler.admit("twice", "chat"):
+        pass
+    with scheduler.admit("later", "chat"):
+        for _ in range(2):
+            with pytest.raises(HostBusy), scheduler.admit("gone", "chat"):
+                pass
+    now[0] += PATIENCE + 1
+    with scheduler.admit("late", "chat"):
+        pass
