@@ -122,7 +122,7 @@ def test_what_makes_no_sense_is_refused_by_name(spec: ModelSpec, name: str, body
         ("tool_choice", {"tool_choice": "required"}),
         ("response_format", {"response_format": {"type": "json_object"}}),
         ("modalities", {"modalities": ["text", "audio"]}),
-        ("logprobs", {"logprobs": True}),
+        ("logprobs", {"logprobs": 1}),
         ("top_logprobs", {"top_logprobs": 3}),
     ],
 )
