@@ -23,8 +23,7 @@ Seen = Callable[..., AbstractContextManager[None]]
 def test_chat_of_two_turns_with_a_selection(vscode: Workbench, seen: Seen, screens: Path) -> None:
     with seen(paths.CHAT, "VS Code", VERSION):
         vscode.open("stats.py", STATS, line=4, to=6)
-        vscode.palette("StarChat: Add Selection to Chat")
-        vscode.chat("await chat.locator('#references', { hasText: 'stats.py:5–7' }).waitFor()")
+        vscode.attach("stats.py:5–7")
         vscode.say("What is amiss here?")
         vscode.chat("await chat.locator('article.assistant:not(.growing) figure.code').waitFor()")
         assert vscode.chat("return await chat.locator('#log img, #log a[href^=javascript]').count()") == 0
@@ -56,7 +55,7 @@ def test_code_of_an_answer_is_copied_inserted_and_applied_as_a_diff(vscode: Work
 def test_cancel_mid_answer(vscode: Workbench, seen: Seen, window_folder: Path) -> None:
     with seen(paths.CANCEL, "VS Code", VERSION):
         vscode.open("stats.py", STATS, line=4)
-        vscode.palette("StarChat: New Chat")
+        vscode.begin_chat()
         vscode.say("Talk for long")
         vscode.chat("await chat.locator('article.growing', { hasText: 'Word 676.' }).waitFor()")
         vscode.page("await page.keyboard.press('Escape')")
@@ -81,7 +80,7 @@ def test_the_editors_own_language_model_interface(vscode: Workbench) -> None:
 def test_code_is_applied_to_what_its_own_answer_is_about(vscode: Workbench) -> None:
     begin(vscode)
     vscode.open("other.py", "def add(a, b):\n    return 0\n", line=0, to=1)
-    vscode.palette("StarChat: Add Selection to Chat")
+    vscode.attach("other.py")
     vscode.say("And here?")
     vscode.chat("await chat.locator('article.assistant:not(.growing) figure.code').nth(1).waitFor()")
     vscode.chat("await chat.locator('[data-act=apply]').first().click()")
@@ -140,7 +139,7 @@ def test_it_says_where_text_goes(vscode: Workbench, screens: Path, tmp_path: Pat
     with subprocess.Popen([*program, "127.0.0.2", tmp_path / "log", ""], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         vscode.set(starchat__model=MODEL, starchat__endpoint=f"http://127.0.0.2:{int(server.stdout.readline())}")
-        vscode.palette("StarChat: New Chat")
+        vscode.begin_chat()
         vscode.say("What is amiss here?")
         vscode.chat("await chat.locator('#where', { hasText: 'Goes to 127.0.0.2' }).waitFor()")
         vscode.page("await page.locator('.statusbar-item', { hasText: '127.0.0.2' }).first().waitFor()")
@@ -154,9 +153,7 @@ def test_it_says_where_text_goes(vscode: Workbench, screens: Path, tmp_path: Pat
 def begin(vscode: Workbench) -> None:
     """A new chat with the answer to a question about lines of `stats.py`, by keys alone."""
     vscode.open("stats.py", STATS, line=4, to=6)
-    vscode.palette("StarChat: New Chat")
-    vscode.palette("StarChat: Add Selection to Chat")
-    vscode.chat("await chat.locator('#references', { hasText: 'stats.py' }).waitFor()")
-    vscode.chat("await chat.waitForFunction(() => document.hasFocus() && document.activeElement?.id === 'text')")
+    vscode.begin_chat()
+    vscode.attach("stats.py")
     vscode.page("await page.keyboard.type('What is amiss here?'); await page.keyboard.press('Enter')")
     vscode.chat("await chat.locator('article.assistant:not(.growing) figure.code').waitFor()")

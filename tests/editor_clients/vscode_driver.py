@@ -133,6 +133,29 @@ class Workbench:
         """Run code with `chat`, the frame of the chat view."""
         return self.page(f"const chat = await verbs.frameWith('#composer'); {code}")
 
+    def begin_chat(self) -> None:
+        """A new chat, in which one can type."""
+        self.palette("StarChat: New Chat")
+        assert self._is_ready_to_type(60_000), "the new chat did not take the focus"
+
+    def attach(self, label: str) -> None:
+        """What is selected goes with the next question, in which one can type."""
+        for _ in range(6):
+            self.palette("StarChat: Add Selection to Chat")
+            if self._is_ready_to_type(5000, label):
+                return  # else the chat, while it was drawn, took the focus from the list of commands
+        raise AssertionError(f"{label} is not in the chat")
+
+    def _is_ready_to_type(self, milliseconds: int, label: str = "") -> bool:
+        code = """
+            const wait = { timeout: given.milliseconds };
+            const chat = await verbs.frameWith("#composer");
+            const hasFocus = () => document.hasFocus() && document.activeElement?.id === "text";
+            const isAttached = async () => given.label && chat.locator("#references", { hasText: given.label }).waitFor(wait);
+            return isAttached().then(() => chat.waitForFunction(hasFocus, null, wait)).then(() => true, () => false);
+        """
+        return bool(self.page(code, milliseconds=milliseconds, label=label))
+
     def say(self, text: str) -> None:
         """Type a question into the chat and send it, as with a keyboard."""
         self.chat(f"await chat.locator('#text').fill({json.dumps(text)}); await page.keyboard.press('Enter')")
