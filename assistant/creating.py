@@ -21,10 +21,10 @@ from assistant.conversation import Conversation, start
 from assistant.document import Document
 from assistant.errors import ContextOverflow, NoEdit
 from assistant.exchange import Exchange
-from assistant.languages import PLAIN, Language, language_of_fence
+from assistant.languages import PLAIN, PYTHON, Language, language_of_fence
 from assistant.lines import body, split_lines
 from assistant.new_paths import extension_of, path_beside, tests_name, translation_name
-from assistant.opening_lines import names_under_test, opening_of_tests
+from assistant.opening_lines import names_under_test, opening_of_tests, without_imported_builtins
 from assistant.refusals import BrokenSyntax, CopiedCode, NoChange, NoCode
 from assistant.region import Region
 from assistant.reply import Reply, code_of
@@ -158,6 +158,8 @@ def _whole(task: Creation, code: str) -> str:
     opening = _opening(task)
     if opening and opening.splitlines()[-1] not in text:
         text = f"{opening}\n{text}"
+    if task.command.makes == "tests" and task.language == PYTHON and task.document is not None:
+        text = without_imported_builtins(text, task.document)
     return text if lines else ""
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import keyword
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from assistant.document import Document
@@ -45,6 +47,38 @@ def module_name(path: Path) -> str:
     if parts[-1] == "__init__":
         parts.pop()
     return ".".join(parts) if parts and all(part.isidentifier() and not keyword.iskeyword(part) for part in parts) else ""
+
+
+def without_imported_builtins(text: str, document: Document) -> str:
+    """The Python `text` of a test file, importing no builtin from the module of `document` unless that module has it.
+
+    A model that means to test for a `ValueError` may import it from the code under test, and no test would run.
+    """
+    try:
+        imports = [node for node in ast.parse(text).body if isinstance(node, ast.ImportFrom)]
+        missing = set(dir(builtins)) - set(_bound(ast.parse(document.text)))
+    except (SyntaxError, ValueError, RecursionError):
+        return text  # what does not parse is refused by others
+    lines = text.splitlines(keepends=True)
+    module = module_name(document.path) if document.path else ""
+    for node in reversed([node for node in imports if node.module == module and not node.level]):
+        kept = [name for name in node.names if name.name not in missing]
+        if len(kept) < len(node.names):
+            assert node.end_lineno is not None
+            lines[node.lineno - 1 : node.end_lineno] = [f"{ast.unparse(ast.ImportFrom(module, kept, 0))}\n"] if kept else []
+    return "".join(lines)
+
+
+def _bound(tree: ast.Module) -> Iterator[str]:
+    """The names that a module binds, at any depth."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+            case ast.Name(id=name, ctx=ast.Store()):
+                yield name
+            case ast.alias(name=name, asname=other):
+                yield other or name
 
 
 def _python(path: Path, names: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,8 @@ RULES: list[dict[str, object]] = [
     {"match": "case-java", "reply": "import java.util.List;\n\npublic final class Adder {\n}\n```"},
     {"match": "(?s)case-copies.*was refused", "reply": f"{TESTS}```"},
     {"match": "case-copies|case-always-copies", "reply": f"\n\n{SOURCE}{TESTS}```"},
+    {"match": "case-imports-all", "reply": f"from numbers import KeyError, ValueError\n{TESTS}```"},
+    {"match": "case-imports", "reply": f"from numbers import Sum, ValueError, TypeError as wrong\n{TESTS}```"},
     {"match": "case-tests", "reply": f"{TESTS}```"},
     {"match": "a bar chart", "reply": "import matplotlib.pyplot as plt\n\nplt.bar([1], [2])\n```"},
 ]
@@ -126,6 +129,20 @@ def test_tests_import_the_code_under_test(model: ModelSpec, tmp_path: Path, mark
     assert answer.path == tmp_path / "test_numbers.py"
     assert answer.code == f"import pytest\n\nfrom numbers import add, Sum\n{TESTS}"
     assert bool(notes) is (marker == "case-copies")
+
+
+@pytest.mark.parametrize(("marker", "line"), [("case-imports", "from numbers import Sum\n"), ("case-imports-all", "")])
+def test_tests_import_no_builtin_from_the_code_under_test(model: ModelSpec, tmp_path: Path, marker: str, line: str) -> None:
+    answer, _ = taken(Turn(command("tests"), document=source(tmp_path, marker)), model)
+    assert answer.code == f"import pytest\n\nfrom numbers import add, Sum\n{line}{TESTS}"
+
+
+def test_a_name_of_a_builtin_that_the_code_defines_is_imported(model: ModelSpec, tmp_path: Path) -> None:
+    document = source(tmp_path, "case-imports-all")
+    own = replace(document, text=f"{document.text}\n\nclass ValueError(Exception):\n    pass\n")
+    answer, _ = taken(Turn(command("tests"), document=own), model)
+    assert "from numbers import ValueError\n" in answer.code
+    assert "KeyError" not in answer.code
 
 
 def test_tests_of_a_copy_are_refused(model: ModelSpec, tmp_path: Path) -> None:

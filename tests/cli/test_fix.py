@@ -64,6 +64,17 @@ def test_what_the_model_nearly_wrote_is_tried_where_it_changes_nothing(run: Call
     assert "Looking where it hesitated" in done.stderr and "nearly wrote instead (37 %)" in done.stderr
 
 
+def test_what_it_nearly_wrote_is_the_last_that_is_tried(run: Callable, script: Callable, file: Path) -> None:
+    model = script(
+        {"match": r"return gcd\(b$", "reply": "(\n```"},
+        {"match": r"def gcd$", "reply": SAME.removeprefix("def gcd"), "hesitates": {"gcd(": "b"}},
+        {"reply": REPLY},
+    )
+    done = run("fix", "numbers.py:6-9", "--write", "-m", model)
+    assert (done.returncode, file.read_text()) == (9, BUGGY)
+    assert "found nothing to change, in 2 tries" in done.stderr
+
+
 def test_a_model_that_hesitates_nowhere_is_asked_to_explain(run: Callable, script: Callable, file: Path) -> None:
     model = script(
         {"match": "saw nothing wrong", "reply": f"The arguments are swapped.\n\n```python\n{REPLY}"},
