@@ -18,7 +18,7 @@ def test_each_change_is_taken_or_left(vscode: Workbench) -> None:
 
 def test_what_was_taken_of_an_edit_is_taken_back(vscode: Workbench, screens: Path) -> None:
     propose_two(vscode)
-    vscode.page("await page.locator('.editor.modified .view-line').first().click()")
+    vscode.page("await page.locator('.editor.modified .view-line').first().click({ position: { x: 5, y: 5 } })")
     vscode.shot(screens / "vscode-hunks.png")
     vscode.page("await page.keyboard.press('Alt+n'); await page.keyboard.press('Alt+y')")
     vscode.wait_for_text("stats.py", FIXED)
