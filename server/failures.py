@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from assistant.errors import AssistantError, Cancelled, EditConflict, InputError, UsageError
 
 PARSE_ERROR = -32700
@@ -20,6 +22,14 @@ _CODES: tuple[tuple[type[AssistantError], int], ...] = (
     (EditConflict, CONTENT_MODIFIED),
     (Cancelled, REQUEST_CANCELLED),
 )
+
+_OPTIONS = (
+    (re.compile(r"\bwith -m\b"), "in the settings"),
+    (re.compile(r"\bleave --(endpoint) out\b"), r"leave the setting `\1` empty"),
+    (re.compile(r"--(model|endpoint|device|quantization|threads) ([\w:-]*\w)"), r"`\2` as the setting `\1`"),
+    (re.compile(r"--(model|endpoint|device|quantization|threads)\b"), r"the setting `\1`"),
+)
+"""Options of the shell, as errors name them, and the settings that an editor has in their place."""
 
 
 class Refused(Exception):
@@ -40,6 +50,17 @@ def answer_of(error: BaseException) -> dict[str, object]:
             return {"code": error.code, "message": str(error.message)}
         case AssistantError():
             code = next((number for kind, number in _CODES if isinstance(error, kind)), REQUEST_FAILED)
-            return {"code": code, "message": str(error), "data": {"code": error.code, "remedy": error.remedy}}
+            return {"code": code, "message": said(error), "data": {"code": error.code, "remedy": _in_settings(error.remedy)}}
         case _:
             return {"code": INTERNAL_ERROR, "message": f"Something went wrong that should not have: {type(error).__name__}."}
+
+
+def said(error: AssistantError) -> str:
+    """The sentences of an error for somebody who has settings, and no options of a shell."""
+    return _in_settings(str(error))
+
+
+def _in_settings(text: str) -> str:
+    for option, setting in _OPTIONS:
+        text = option.sub(setting, text)
+    return text

@@ -18,6 +18,7 @@ from assistant.models.offers import Offer, Progress, size_text
 from assistant.models.prepare import on_disk, prepare
 from assistant.models.spec import ModelSpec
 from assistant.settings import Settings
+from server.failures import said
 from server.options import resolve
 from server.session import Session
 
@@ -38,7 +39,7 @@ async def connected(session: Session, tell: Tell) -> AsyncIterator[ModelClient]:
     try:
         client = await (_remote(session, settings) if settings.endpoint else _local(session, settings, tell))
     except AssistantError as error:
-        session.now("failed", reason=str(error))
+        session.now("failed", reason=said(error))
         raise
     client.caller = session.name
     try:

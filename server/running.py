@@ -15,6 +15,7 @@ from assistant.region import Region
 from server import answers
 from server.effects import EFFECTS
 from server.errands import Errand
+from server.failures import said
 from server.files import lines_of
 from server.jobs import End, Job, Outcome
 from server.progress import Progress
@@ -116,5 +117,5 @@ def _failed(session: Session, job: Job, error: AssistantError) -> Outcome:
     without_place: End = "no_edit" if isinstance(error, NoEdit) or text else "failed"
     kind: End = "conflict" if isinstance(error, EditConflict) else without_place
     uri = answers.keep(session, job.id, text) if text.strip() else ""
-    session.tell(str(error))
-    return Outcome(job.id, kind, str(error), text, uri, error.code)
+    session.tell(said(error))
+    return Outcome(job.id, kind, said(error), text, uri, error.code)

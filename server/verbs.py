@@ -9,6 +9,7 @@ from typing import Any
 from assistant.errors import AssistantError, EditConflict, UsageError
 from server import running
 from server.errands import argument_of
+from server.failures import said
 from server.jobs import LAST_SECONDS
 from server.session import Session
 from server.undoing import undo
@@ -36,7 +37,7 @@ async def _undo(session: Session, arguments: Arguments, token: Token) -> dict[st
         return {"outcome": "applied", "reason": await undo(session, argument_of(arguments).uri)}
     except AssistantError as error:
         kind = "conflict" if isinstance(error, EditConflict) else "no_edit"
-        return {"outcome": kind, "reason": str(error), "code": error.code}
+        return {"outcome": kind, "reason": said(error), "code": error.code}
 
 
 async def _retry(session: Session, arguments: Arguments, token: Token) -> dict[str, Any]:

@@ -24,6 +24,7 @@ async def apply_code(session: Session, params: Picked) -> dict[str, Any]:
     from assistant.edits import region_of, rewrite
     from assistant.errors import EditConflict, NoEdit
     from server.applying import Proposal, apply
+    from server.failures import said
     from server.files import lines_of, source
 
     then = source(session, params.uri)
@@ -33,4 +34,4 @@ async def apply_code(session: Session, params: Picked) -> dict[str, Any]:
         proposal = Proposal("Code of an answer", then.uri, plan, region, then.document.text, confirm=True)
         return {"outcome": "applied", "reason": await apply(session, proposal)}
     except (NoEdit, EditConflict) as error:
-        return {"outcome": "conflict" if isinstance(error, EditConflict) else "no_edit", "reason": str(error)}
+        return {"outcome": "conflict" if isinstance(error, EditConflict) else "no_edit", "reason": said(error)}
