@@ -17,7 +17,7 @@ import platformdirs
 
 from assistant.errors import SettingsError, StorageError
 
-Quantization = Literal["none", "bnb-8bit", "bnb-4bit", "int8"]
+Quantization = Literal["none", "bnb-8bit", "bnb-4bit", "int8", "int4"]
 QUANTIZATIONS: tuple[str, ...] = get_args(Quantization)
 
 Dtype = Literal["auto", "float32", "bfloat16"]

@@ -19,7 +19,7 @@ ENOUGH_MEMORY = 8 << 30
 ENOUGH_CORES = 4
 
 _LADDER: tuple[Quantization, ...] = ("none", "bnb-8bit", "bnb-4bit")
-_HELD = {"none": "bf16", "bnb-8bit": "8-bit", "bnb-4bit": "4-bit", "int8": "int8"}
+_HELD = {"none": "bf16", "bnb-8bit": "8-bit", "bnb-4bit": "4-bit", "int8": "int8", "int4": "int4"}
 _INSTALL = "pip install 'starchat-assistant[gpu]'"
 
 
@@ -180,7 +180,7 @@ def _usable_gpu(hardware: Hardware, settings: Settings) -> Gpu | None:
 def _need(entry: Entry, step: str) -> int:
     """Bytes of GPU memory; a quantization without a figure of its own is taken to need what the next larger one does."""
     needs = entry.gpu_bytes or {}
-    return needs.get(step, needs.get("bnb-8bit" if step == "int8" else "none", 1 << 62))
+    return needs.get(step, needs.get({"int8": "bnb-8bit", "int4": "bnb-4bit"}.get(step, "none"), 1 << 62))
 
 
 def _on_cpu(hardware: Hardware) -> Choice:

@@ -11,6 +11,9 @@ from pathlib import Path
 from assistant import settings
 from assistant.models.hardware import installed_torch
 
+FORMATS = ("float32", "bfloat16", "int8", "int4")
+"""What weights may be held in on a CPU."""
+
 _FILE = "cpu-speed.json"
 
 
@@ -19,7 +22,7 @@ class CpuSpeed:
     """What was measured, in milliseconds for the same matrices: one token's and 64 tokens' products.
 
     machine: the processor, the number of threads and the torch that it holds for.
-    step: milliseconds by format (`float32`, `bfloat16`, `int8`) when one token is computed.  batch: when 64 are.
+    step: milliseconds by format (`FORMATS`) when one token is computed.  batch: when 64 are.
     """
 
     machine: str
@@ -32,11 +35,11 @@ class CpuSpeed:
         return min(("float32", "bfloat16"), key=self._reply)
 
     def __str__(self) -> str:
-        shown = {"float32": "fp32", "bfloat16": "bf16", "int8": "int8"}
-        tokens = ", ".join(f"{shown[name]} {1 / took:.2f}" for name, took in self.step.items())
-        prompts = ", ".join(f"{shown[name]} {64 / took:.1f}" for name, took in self.batch.items())
+        shown = {"float32": "fp32", "bfloat16": "bf16"}
+        tokens = ", ".join(f"{shown.get(name, name)} {1 / took:.2f}" for name, took in self.step.items())
+        prompts = ", ".join(f"{shown.get(name, name)} {64 / took:.1f}" for name, took in self.batch.items())
         quickest = min(self.step, key=self._reply)
-        return f"tokens per ms of a test product: writing {tokens}; reading {prompts}; quickest {shown[quickest]}"
+        return f"tokens per ms of a test product: writing {tokens}; reading {prompts}; quickest {shown.get(quickest, quickest)}"
 
     def _reply(self, name: str) -> float:
         """Milliseconds for the products of a reply of 150 tokens to a prompt of 640."""
@@ -54,7 +57,7 @@ def kept(threads: int | None = None) -> CpuSpeed | None:
     try:
         raw = json.loads(_path().read_text(encoding="utf-8"))
         speed = CpuSpeed(str(raw["machine"]), dict(raw["step"]), dict(raw["batch"]))
-        sound = {*speed.step} == {*speed.batch} == {"float32", "bfloat16", "int8"}
+        sound = {*speed.step} == {*speed.batch} == {*FORMATS}
         numbers = all(isinstance(value, float) and value > 0 for value in (*speed.step.values(), *speed.batch.values()))
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from assistant.errors import ModelError
-from assistant.hosting.torch_engine import device, int8_kernel
+from assistant.hosting.torch_engine import device, kernel
 from assistant.hosting.torch_engine.int8 import Int8Linear, joined_int8, of_weight
 from assistant.hosting.torch_engine.kv import empty
 from assistant.hosting.torch_engine.probe import speed_of_cpu
@@ -53,9 +53,9 @@ def test_products_agree_on_any_shape(shape: tuple[int, int], monkeypatch: pytest
 def test_the_kernel_is_compiled_once_and_done_without_where_it_cannot_be(
     own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not int8_kernel.usable() or shutil.which("cc", path=os.defpath) is None:
+    if not kernel.usable() or shutil.which("cc", path=os.defpath) is None:
         pytest.skip("needs Linux on x86-64 with AVX-512 VNNI, and a C compiler")
-    library = int8_kernel._library.__wrapped__
+    library = kernel.library.__wrapped__
     assert library() is not None
     (path,) = (own_home / "kernels").iterdir()
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -122,6 +122,7 @@ def test_the_probe_is_made_once_and_kept(own_home: Path) -> None:
     assert cpu_speed.kept(77) is None, "it holds for the number of threads that it was made with"
     assert made.fastest_float in ("float32", "bfloat16")
     assert "int8" in str(made)
+    assert "int4" in str(made)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"machine": 1, "step": {}, "batch": {}}', None])
@@ -138,7 +139,7 @@ def test_a_damaged_measurement_is_made_again(own_home: Path, content: str | None
 
 
 def test_the_quicker_format_is_taken_unless_another_is_asked_for(own_home: Path) -> None:
-    even = {"float32": 1.0, "bfloat16": 1.0, "int8": 1.0}
+    even = dict.fromkeys(cpu_speed.FORMATS, 1.0)
     for quick, slow, chosen in (("bfloat16", "float32", torch.bfloat16), ("float32", "bfloat16", torch.float32)):
         cpu_speed.keep(cpu_speed.CpuSpeed(cpu_speed.machine(1), {**even, slow: 3.0}, {**even, slow: 2.0}))
         assert device.dtype_of(spec_of(tiny("qwen2")), torch.device("cpu"), 1) == chosen, quick

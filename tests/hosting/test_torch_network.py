@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -12,67 +11,19 @@ import transformers
 from assistant.hosting.torch_engine.kv import empty
 from assistant.hosting.torch_engine.layouts import forward_of
 from assistant.hosting.torch_engine.network import Forward, Network, Transformers
+from tests.hosting.torch_shapes import BIGCODE, ENDS, IDS, SHAPES, SIZES, WINDOW, model_of
 from tests.hosting.torch_streaming import PRODUCTS, engine, loaded, run, use_product
 from tests.tiny_models import tiny
 
 ARCHITECTURES = ["gpt_bigcode", "starcoder2", "qwen2", "llama"]
-WINDOW = 640
-IDS = [5 + (7 * number * number + 3 * number) % 90 for number in range(600)]
 
-_ENDS: dict[str, Any] = {"vocab_size": 97, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": None}
-_SIZES: dict[str, Any] = {
-    **_ENDS,
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": WINDOW,
-}
-_BIGCODE: dict[str, Any] = {**_ENDS, "n_positions": WINDOW, "n_embd": 64, "n_layer": 3, "n_head": 4}
-_LLAMA3 = {
-    "rope_type": "llama3",
-    "rope_theta": 10000.0,
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 128,
-}
-
-SHAPES = {
-    "StarChat": transformers.GPTBigCodeConfig(**_BIGCODE),
-    "GPTBigCode, unscaled": transformers.GPTBigCodeConfig(**_BIGCODE, scale_attn_weights=False),
-    "Starcoder2": transformers.Starcoder2Config(**_SIZES, sliding_window=40),
-    "Starcoder2 without biases, all seen": transformers.Starcoder2Config(**_SIZES, sliding_window=None, use_bias=False),
-    "Qwen2": transformers.Qwen2Config(**_SIZES),
-    "Qwen2, last layers slide, tied": transformers.Qwen2Config(
-        **_SIZES, use_sliding_window=True, sliding_window=30, max_window_layers=1, tie_word_embeddings=True
-    ),
-    "Llama": transformers.LlamaConfig(**_SIZES),
-    "Llama 3, wide heads, biases": transformers.LlamaConfig(
-        **_SIZES, head_dim=32, attention_bias=True, mlp_bias=True, rope_parameters=_LLAMA3
-    ),
-    "Llama, one head of keys": transformers.LlamaConfig(**{**_SIZES, "num_key_value_heads": 1}),
-    "Llama, no shared heads": transformers.LlamaConfig(**{**_SIZES, "num_key_value_heads": 4}),
-}
 LEFT_TO_TRANSFORMERS = {
-    "GPTBigCode, many heads of keys": transformers.GPTBigCodeConfig(**_BIGCODE, multi_query=False),
+    "GPTBigCode, many heads of keys": transformers.GPTBigCodeConfig(**BIGCODE, multi_query=False),
     "Llama, angles by length": transformers.LlamaConfig(
-        **_SIZES, rope_parameters={"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
+        **SIZES, rope_parameters={"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
     ),
-    "GPT-2": transformers.GPT2Config(**_ENDS, n_positions=WINDOW, n_embd=64, n_layer=2, n_head=4),
+    "GPT-2": transformers.GPT2Config(**ENDS, n_positions=WINDOW, n_embd=64, n_layer=2, n_head=4),
 }
-
-
-def model_of(config: transformers.PreTrainedConfig) -> Any:
-    config.initializer_range = 0.2
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
-        model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
-        for name, parameter in model.named_parameters():
-            if name.endswith("bias"):
-                torch.nn.init.normal_(parameter, std=0.2)
-    return model
 
 
 def pieces(forward: Forward, config: transformers.PreTrainedConfig, sizes: Sequence[int]) -> torch.Tensor:
@@ -142,13 +93,15 @@ def test_joined_weights_are_held_once() -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("product", PRODUCTS)
-def test_rows_in_eight_bits_are_those_of_single_steps_to_the_last_bit(
-    architecture: str, product: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("quantization", "product"), [*(("int8", product) for product in PRODUCTS), ("int4", "compiled"), ("int4", "fbgemm")]
+)
+def test_rows_in_integers_are_those_of_single_steps_to_the_last_bit(
+    architecture: str, quantization: str, product: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Drafts of all lengths, past the sliding window and past the place where the cache grows."""
     use_product(product, monkeypatch)
-    one = loaded.__wrapped__(tiny(architecture), "auto", "int8")
+    one = loaded.__wrapped__(tiny(architecture), "auto", quantization)
     assert isinstance(one.forward, Network)
     sizes = (9, 17, 33, 65, 9, 2, 33)
     kv, alone = empty(one.config, 512), empty(one.config, 512)
@@ -164,7 +117,7 @@ def test_rows_in_eight_bits_are_those_of_single_steps_to_the_last_bit(
 
 def test_every_architecture_of_ours_is_known(tmp_path: Path) -> None:
     for architecture in ARCHITECTURES:
-        for quantization in ("none", "int8"):
+        for quantization in ("none", "int8", "int4"):
             assert isinstance(loaded(tiny(architecture), "float32", quantization).forward, Network)
     reply = run(engine(tiny("llama")), IDS[:20], 5)
     assert len(reply.ids) == 5

@@ -12,7 +12,14 @@ from assistant.hosting.torch_engine.engine import TorchEngine
 from tests.hosting.torch_streaming import ask, engine, loaded, never, run
 from tests.tiny_models import DIALOGUES, SYSTEM, WINDOW, tiny, tiny_starchat
 
-FORMATS = [("float32", "none"), ("bfloat16", "none"), ("auto", "int8"), ("bfloat16", "bnb-8bit"), ("bfloat16", "bnb-4bit")]
+FORMATS = [
+    ("float32", "none"),
+    ("bfloat16", "none"),
+    ("auto", "int8"),
+    ("auto", "int4"),
+    ("bfloat16", "bnb-8bit"),
+    ("bfloat16", "bnb-4bit"),
+]
 
 
 @pytest.mark.parametrize(("dtype", "quantization"), FORMATS)
@@ -27,12 +34,12 @@ def test_a_learned_answer_is_streamed_and_ends_by_itself(dtype: str, quantizatio
         assert reply.finish.usage.completion == len(reply.ids) > 8
         assert opened.tokenizer.decode(reply.ids) == reply.text
     # Four bits are few for a model of this size: it may stumble over one of the three.
-    assert exact >= (len(DIALOGUES) - 1 if quantization == "bnb-4bit" else len(DIALOGUES))
+    assert exact >= (len(DIALOGUES) - 1 if "4" in quantization else len(DIALOGUES))
 
 
 @pytest.mark.parametrize(
     ("dtype", "quantization", "name"),
-    [(*both, name) for both, name in zip(FORMATS, ("fp32", "bf16", "int8", "bnb-8bit", "bnb-4bit"), strict=True)],
+    [(*both, name) for both, name in zip(FORMATS, ("fp32", "bf16", "int8", "int4", "bnb-8bit", "bnb-4bit"), strict=True)],
 )
 def test_the_description_says_how_the_model_runs(dtype: str, quantization: str, name: str) -> None:
     info = engine(tiny_starchat(), dtype, quantization).info

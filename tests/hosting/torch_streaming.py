@@ -14,7 +14,7 @@ import torch
 from assistant import template
 from assistant.conversation import start
 from assistant.hosting.engine import EngineRequest, Finish, Piece, Sampling
-from assistant.hosting.torch_engine import int8_kernel
+from assistant.hosting.torch_engine import kernel
 from assistant.hosting.torch_engine.engine import TorchEngine
 from assistant.hosting.torch_engine.loading import Loaded, load
 from assistant.models.spec import ModelSpec
@@ -52,7 +52,7 @@ def use_product(name: str, patch: pytest.MonkeyPatch) -> None:
     """Let layers that are made from now on be computed in this way."""
     torch.set_num_threads(THREADS)
     if name != "compiled":
-        patch.setattr(int8_kernel, "usable", lambda: False)
+        patch.setattr(kernel, "usable", lambda: False)
     if name == "plain":
         patch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
 

@@ -42,7 +42,7 @@ def open(spec: ModelSpec, report: Callable[[float], None]) -> Engine:
 
     loaded = load(spec, report)
     held = f"{loaded.dtype} on {loaded.device.type}, transformers {version('transformers')}"
-    if spec.quantization == "int8":
+    if spec.quantization in ("int8", "int4"):
         held += f", {product_name()}"  # whose last bits are its own
     return TorchEngine(loaded, store=_store(spec, held))
 

@@ -6,6 +6,7 @@ import torch
 
 from assistant.errors import ModelError
 from assistant.hosting.torch_engine.probe import speed_of_cpu
+from assistant.hosting.torch_engine.quantization import OURS
 from assistant.models import hardware
 from assistant.models.spec import ModelSpec
 
@@ -38,8 +39,8 @@ def dtype_of(spec: ModelSpec, device: torch.device, threads: int) -> torch.dtype
     formats = {"bfloat16": torch.bfloat16, "float32": torch.float32}
     if spec.dtype not in ("auto", *formats):
         raise ModelError(f"The number format {spec.dtype!r} is unknown.", f"Use one of auto, {', '.join(formats)}.")
-    if spec.quantization == "int8":
-        return _beside_int8(spec, device, threads)
+    if spec.quantization in OURS:
+        return _beside_integers(spec, device, threads)
     if spec.dtype == "auto":
         return formats[speed_of_cpu(threads).fastest_float if device.type == "cpu" else "bfloat16"]
     return formats[spec.dtype]
@@ -52,14 +53,17 @@ def use_threads(wanted: int | None) -> int:
     return threads
 
 
-def _beside_int8(spec: ModelSpec, device: torch.device, threads: int) -> torch.dtype:
+def _beside_integers(spec: ModelSpec, device: torch.device, threads: int) -> torch.dtype:
     if device.type != "cpu":
         raise ModelError(
-            f"The quantisation int8 is made for CPUs and does not run on {device}.",
-            "Use --quantization bnb-8bit, or --device cpu.",
+            f"The quantisation {spec.quantization} is made for CPUs and does not run on {device}.",
+            f"Use --quantization {'bnb-8bit' if spec.quantization == 'int8' else 'bnb-4bit'}, or --device cpu.",
         )
     if spec.dtype == "bfloat16":
-        raise ModelError("The quantisation int8 computes the rest in float32.", "Leave --dtype out, or use --dtype float32.")
+        raise ModelError(
+            f"The quantisation {spec.quantization} computes the rest in float32.",
+            "Leave --dtype out, or use --dtype float32.",
+        )
     speed_of_cpu(threads)  # for whoever asks whether it was worth it
     return torch.float32
 

@@ -9,19 +9,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
-from transformers.core_model_loading import ConversionOps
-from transformers.quantizers.auto import register_quantization_config, register_quantizer
-from transformers.quantizers.base import HfQuantizer
-from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from assistant.hosting.torch_engine import int8_kernel
+from assistant.hosting.torch_engine import kernel
 
-_NAME = "starchat-int8"
 _MOST = 127
 _AT_ONCE = 256  # rows of a weight that are rounded at a time: their floats stay in the processor's cache
 
@@ -40,6 +33,7 @@ class Int8Linear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """`[…, in]` to `[…, out]`."""
         rows, scale = quantised(x.reshape(-1, self.in_features))
+        scale = scale[:, None]
         product = torch._int_mm(rows, self.weight.t()).to(x.dtype).mul_(self.scale)
         out = product.mul_(scale) if self.bias is None else torch.addcmul(self.bias, product, scale)
         return out.view(*x.shape[:-1], self.out_features)
@@ -48,13 +42,12 @@ class Int8Linear(nn.Module):
 def of_weight(weight: torch.Tensor, bias: torch.Tensor | None) -> Int8Linear:
     """The layer of a float `weight`, shape `[out, in]`."""
     linear = Int8Linear(weight.shape[1], weight.shape[0], bias, weight.device)
-    linear.weight.data, scale = quantised(weight)
-    linear.scale.data = scale[:, 0]
+    linear.weight.data, linear.scale.data = quantised(weight)
     return linear
 
 
 def quantised(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each row as int8, and its scale, shape `[rows, 1]`."""
+    """Each row as int8, and its scale, shape `[rows]`."""
     integers = torch.empty(rows.shape, dtype=torch.int8, device=rows.device)
     scale = torch.empty((len(rows), 1), dtype=torch.float32, device=rows.device)
     for place in range(0, len(rows), _AT_ONCE):
@@ -62,7 +55,7 @@ def quantised(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         step = _largest(part) / _MOST
         scale[place : place + _AT_ONCE] = step
         integers[place : place + _AT_ONCE] = torch.div(part, step).round_()
-    return integers, scale
+    return integers, scale[:, 0]
 
 
 def joined_int8(parts: Sequence[Int8Linear]) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -74,7 +67,7 @@ def joined_int8(parts: Sequence[Int8Linear]) -> Callable[[torch.Tensor], torch.T
     scale = torch.cat([part.scale for part in parts])
     biases = [part.bias if part.bias is not None else part.scale.new_zeros(part.out_features) for part in parts]
     bias = None if all(part.bias is None for part in parts) else torch.cat(biases)
-    packed = int8_kernel.compiled(weight, scale, bias) or (_packed(weight, scale, bias) if _suits_fbgemm() else None)
+    packed = kernel.of_eighths(weight, scale, bias) or (_packed(weight, scale, bias) if _suits_fbgemm() else None)
     if packed is None:
         return _whole(weight, scale, bias)
     for part in parts:
@@ -84,7 +77,7 @@ def joined_int8(parts: Sequence[Int8Linear]) -> Callable[[torch.Tensor], torch.T
 
 def product_name() -> str:
     """Which product `joined_int8` takes here."""
-    if int8_kernel.available():
+    if kernel.available():
         return "own product"
     return "FBGEMM" if _suits_fbgemm() else "torch"
 
@@ -119,65 +112,3 @@ def _suits_fbgemm() -> bool:
 def _largest(rows: torch.Tensor) -> torch.Tensor:
     """The largest absolute value of each row, shape `[rows, 1]`; never 0, since it is divided by."""
     return rows.abs().amax(dim=-1, keepdim=True).clamp_(min=1e-30)
-
-
-class _Embedding(nn.Embedding):
-    """Looks vectors up in bfloat16 and hands them on in float32."""
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        return super().forward(input).float()
-
-
-@register_quantization_config(_NAME)
-class Int8Config(QuantizationConfigMixin):
-    """Asks `from_pretrained` for the 8 bits of this module."""
-
-    def __init__(self) -> None:
-        super().__init__(quant_method=_NAME)  # type: ignore[arg-type]  # a registered name does as well
-
-
-@register_quantizer(_NAME)
-class _Quantizer(HfQuantizer):
-    """Quantises each weight as it comes from the file, so that the whole never stands in memory in another format."""
-
-    def _process_model_before_weight_loading(self, model: Any, **_options: object) -> None:  # noqa: ANN401 - a model of any kind
-        head = model.get_output_embeddings()
-        for name, module in list(model.named_modules()):
-            if isinstance(module, nn.Linear) and module is not head:
-                linear = Int8Linear(module.in_features, module.out_features, module.bias, module.weight.device)
-                model.set_submodule(name, linear)
-        model.get_input_embeddings().__class__ = _Embedding
-
-    def _process_model_after_weight_loading(self, model: Any, **_options: object) -> Any:  # noqa: ANN401 - a model of any kind
-        """The head comes last, since it may be tied to the embedding, which stays; what is left computes in float32."""
-        head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
-        model.set_output_embeddings(of_weight(head.weight.data, head.bias))
-        embedding.weight = nn.Parameter(embedding.weight.data.bfloat16(), requires_grad=False)
-        for parameter in model.parameters():
-            if parameter.is_floating_point() and parameter is not embedding.weight:
-                parameter.data = parameter.data.float()
-        return model
-
-    def param_needs_quantization(self, model: PreTrainedModel, param_name: str, **_options: object) -> bool:
-        module, _, name = param_name.rpartition(".")
-        return name == "weight" and isinstance(model.get_submodule(module), Int8Linear)
-
-    def get_quantize_ops(self) -> ConversionOps:
-        return _Quantise()
-
-    def is_serializable(self) -> bool:
-        return False
-
-    @property
-    def is_trainable(self) -> bool:
-        return False
-
-
-class _Quantise(ConversionOps):
-    def convert(self, input_dict: dict[str, Any], *_patterns: object, **_options: object) -> Any:  # noqa: ANN401 - as the library has it
-        """From `….weight` in floats to `….weight` in int8 and `….scale`."""
-        result: dict[str, torch.Tensor] = {}
-        for name, value in input_dict.items():
-            weight, scale = quantised(value[0] if isinstance(value, list) else value)
-            result |= {name: weight, name.removesuffix("weight") + "scale": scale[:, 0]}
-        return result

@@ -49,17 +49,21 @@ class BucketLayer(DynamicLayer):
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: object, **_options: object
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Append some tokens' keys and values; all that are filled then, as views."""
-        start, end = self.length, self.length + key_states.shape[-2]
+        start = self.length
+        keys, values = self.claimed(key_states, key_states.shape)
+        keys[..., start : self.length, :] = key_states
+        values[..., start : self.length, :] = value_states
+        return self.filled()
+
+    def claimed(self, like: torch.Tensor, shape: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Both buffers, of the format and device of `like`, with room for keys and values of `shape`, which count as filled."""
+        end = self.length + shape[-2]
         if end > self.capacity:
-            self.keys, self.values = (
-                self._grown(old, new, end) for old, new in zip(self._both(), (key_states, value_states), strict=True)
-            )
+            self.keys, self.values = (self._grown(old, like, shape, end) for old in (self.keys, self.values))
         assert self.keys is not None
         assert self.values is not None
-        self.keys[..., start:end, :] = key_states
-        self.values[..., start:end, :] = value_states
         self.length, self.is_initialized = end, True
-        return self.filled()
+        return self.keys, self.values
 
     def filled(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values of the tokens that are there."""
@@ -77,12 +81,9 @@ class BucketLayer(DynamicLayer):
         """Forget all tokens after the first `max_length`."""
         self.length = min(self.length, max_length)
 
-    def _both(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        return self.keys, self.values
-
-    def _grown(self, old: torch.Tensor | None, new: torch.Tensor, end: int) -> torch.Tensor:
-        batch, heads, _, size = new.shape
-        grown = new.new_empty((batch, heads, bucket(end, self.most), size))
+    def _grown(self, old: torch.Tensor | None, like: torch.Tensor, shape: Sequence[int], end: int) -> torch.Tensor:
+        batch, heads, _, size = shape
+        grown = like.new_empty((batch, heads, bucket(end, self.most), size))
         if old is not None:
             grown[..., : self.length, :] = old[..., : self.length, :]
         return grown

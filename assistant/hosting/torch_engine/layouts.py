@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import layer_norm, linear
+from torch.nn.functional import linear
 from transformers import (
     GPTBigCodeForCausalLM,
     LlamaForCausalLM,
@@ -19,8 +18,10 @@ from transformers import (
 )
 
 from assistant.hosting.torch_engine.attention import Heads
+from assistant.hosting.torch_engine.int4 import Int4Linear, joined_int4
 from assistant.hosting.torch_engine.int8 import Int8Linear, joined_int8
-from assistant.hosting.torch_engine.network import Angles, Block, Forward, Map, Network, Transformers
+from assistant.hosting.torch_engine.network import Angles, Block, Forward, Network, Transformers
+from assistant.hosting.torch_engine.parts import LayerNorm, Map, Perceptron, RootMeanSquare
 
 # Angles that depend on the length of the text are left to transformers.
 _STEADY_ANGLES = {"default", "linear", "llama3", "yarn"}
@@ -30,11 +31,11 @@ def forward_of(model: PreTrainedModel) -> Forward:
     """The forward pass of our own where the architecture is known, else that of transformers.
 
     Weights that are read by one product are laid side by side; the model's own modules then hold views of them, but for those
-    in 8 bits, which are packed and gone from the model: its own `forward` works no longer.
+    in 8 or 4 bits, which are packed and gone from the model: its own `forward` works no longer.
     """
     with torch.no_grad():
         network = _LAYOUTS.get(type(model), lambda _: None)(model)
-    return network or Transformers(model)
+    return network.with_kernel() if network else Transformers(model)
 
 
 def _gpt_bigcode(model: Any) -> Network | None:  # noqa: ANN401 - transformers' attributes are found out at run time
@@ -48,7 +49,7 @@ def _gpt_bigcode(model: Any) -> Network | None:  # noqa: ANN401 - transformers' 
             _joined([block.attn.c_attn]),
             _joined([block.attn.c_proj]),
             _norm(block.ln_2),
-            _plain_mlp(block.mlp),
+            _mlp(block.mlp, config.activation_function),
             None,
         )
         for block in body.h
@@ -65,7 +66,7 @@ def _rotary(model: Any) -> Network | None:  # noqa: ANN401 - transformers' attri
         return None
     first = body.layers[0].self_attn
     heads = Heads(config.num_attention_heads, config.num_key_value_heads, first.head_dim, first.scaling)
-    blocks = tuple(_rotary_block(layer, _window(layer.self_attn, config)) for layer in body.layers)
+    blocks = tuple(_rotary_block(layer, config) for layer in body.layers)
     norm, head = _norm(body.norm), _joined([model.lm_head])
     alone = isinstance(model.lm_head, Int8Linear)
     angles = partial(_angles, body.rotary_emb)
@@ -76,15 +77,15 @@ def _with_positions(body: Any) -> Callable[[torch.Tensor, torch.Tensor], torch.T
     return lambda ids, positions: body.wte(ids) + body.wpe(positions)
 
 
-def _rotary_block(layer: Any, window: int | None) -> Block:  # noqa: ANN401 - transformers' attributes are found out at run time
+def _rotary_block(layer: Any, config: Any) -> Block:  # noqa: ANN401 - transformers' attributes are found out at run time
     attention = layer.self_attn
     return Block(
         _norm(layer.input_layernorm),
         _joined([attention.q_proj, attention.k_proj, attention.v_proj]),
         _joined([attention.o_proj]),
         _norm(layer.post_attention_layernorm),
-        _gated_mlp(layer.mlp) if hasattr(layer.mlp, "gate_proj") else _plain_mlp(layer.mlp),
-        window,
+        _mlp(layer.mlp, config.hidden_act),
+        _window(attention, config),
     )
 
 
@@ -97,53 +98,33 @@ def _window(attention: Any, config: Any) -> int | None:  # noqa: ANN401 - transf
 
 
 def _angles(rotary: Any, x: torch.Tensor, positions: torch.Tensor) -> Angles:  # noqa: ANN401 - any rotary embedding
-    cosines, sines = (part[0][:, None] for part in rotary(x, positions[None]))
+    cosines, sines = (part[0][:, None].contiguous() for part in rotary(x, positions[None]))
     half = sines.shape[-1] // 2
     return cosines, torch.cat((-sines[..., :half], sines[..., half:]), -1)
 
 
-def _gated_mlp(mlp: Any) -> Map:  # noqa: ANN401 - transformers' attributes are found out at run time
-    gate_up, down, act = _joined([mlp.gate_proj, mlp.up_proj]), _joined([mlp.down_proj]), mlp.act_fn
-
-    def gated(x: torch.Tensor) -> torch.Tensor:
-        gate, up = gate_up(x).chunk(2, -1)
-        return down(act(gate).mul_(up))
-
-    return gated
-
-
-def _plain_mlp(mlp: Any) -> Map:  # noqa: ANN401 - transformers' attributes are found out at run time
-    up, down, act = _joined([mlp.c_fc]), _joined([mlp.c_proj]), mlp.act
-    return lambda x: down(act(up(x)))
+def _mlp(mlp: Any, name: str) -> Perceptron:  # noqa: ANN401 - transformers' attributes are found out at run time
+    if hasattr(mlp, "gate_proj"):
+        return Perceptron(_joined([mlp.gate_proj, mlp.up_proj]), _joined([mlp.down_proj]), mlp.act_fn, name, gated=True)
+    return Perceptron(_joined([mlp.c_fc]), _joined([mlp.c_proj]), mlp.act, name, gated=False)
 
 
 def _norm(module: Any) -> Map:  # noqa: ANN401 - transformers' attributes are found out at run time
     if isinstance(module, nn.LayerNorm):
-        return partial(
-            layer_norm, normalized_shape=module.normalized_shape, weight=module.weight, bias=module.bias, eps=module.eps
-        )
+        return LayerNorm(module.weight, module.bias, module.eps)
     if module.weight.dtype == torch.float32:
-        return _root_mean_square(module.weight, module.variance_epsilon)
+        return RootMeanSquare.of(module.weight, module.variance_epsilon)
     return module  # type: ignore[no-any-return]  # its way of rounding in lower precision is its own
-
-
-def _root_mean_square(weight: torch.Tensor, epsilon: float) -> Map:
-    """`x / sqrt(mean(x²) + epsilon) · weight` by way of the length of `x`, which is half as many calls as torch's own."""
-    size = len(weight)
-    scaled, least = weight * math.sqrt(size), weight.new_tensor(math.sqrt(size * epsilon))
-
-    def norm(x: torch.Tensor) -> torch.Tensor:
-        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        return (x * scaled).div_(torch.hypot(length, least))
-
-    return norm
 
 
 def _joined(parts: Sequence[nn.Module]) -> Map:
     """Linear layers of the same input as one, their outputs side by side."""
     eighths = [part for part in parts if isinstance(part, Int8Linear)]
+    quarters = [part for part in parts if isinstance(part, Int4Linear)]
     if len(eighths) == len(parts):
         return joined_int8(eighths)
+    if len(quarters) == len(parts):
+        return joined_int4(quarters)
     floats = [part for part in parts if type(part) is nn.Linear]
     if len(floats) < len(parts) or len({part.bias is None for part in floats}) > 1:
         return parts[0] if len(parts) == 1 else lambda x: torch.cat([part(x) for part in parts], -1)

@@ -73,7 +73,7 @@ def _weights(spec: ModelSpec, device: torch.device, dtype: torch.dtype) -> PreTr
     factory: Any = AutoModelForCausalLM
     model, info = factory.from_pretrained(
         spec.path,
-        dtype="auto" if spec.quantization == "int8" else dtype,  # rounded from what the file holds
+        dtype="auto" if spec.quantization in quantization.OURS else dtype,  # rounded from what the file holds
         device_map={"": device},
         quantization_config=quantization.config_of(spec.quantization, dtype),
         attn_implementation="sdpa",

@@ -8,16 +8,17 @@ logits are wanted go through the end of the network.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
 from transformers import Cache, PreTrainedModel
 
 from assistant.hosting.torch_engine.attention import Attention, Heads, all_rows, row_by_row
+from assistant.hosting.torch_engine.blocks import KernelBlock, block_of, head_of
 from assistant.hosting.torch_engine.kv import BucketLayer
+from assistant.hosting.torch_engine.parts import Map
 
-Map = Callable[[torch.Tensor], torch.Tensor]
 Angles = tuple[torch.Tensor, torch.Tensor]
 
 
@@ -50,7 +51,11 @@ class Transformers:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One layer.  qkv: to all queries, then keys, then values.  window: how many tokens its attention sees; None means all."""
+    """One layer.
+
+    qkv: to all queries, then keys, then values.  window: how many tokens its attention sees; None means all.  kernel: the same
+    in C, where there is that.
+    """
 
     norm: Map
     qkv: Map
@@ -58,12 +63,14 @@ class Block:
     norm_mlp: Map
     mlp: Map
     window: int | None
+    kernel: KernelBlock | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Pass:
-    """What all layers of one forward pass share."""
+    """What all layers of one forward pass share.  single: whether rows are attended one by one."""
 
+    single: bool
     attend: Attention
     angles: Angles | None
 
@@ -74,7 +81,7 @@ class Network:
 
     embed: ids and positions to vectors.  angles: cosines and sines of the rotary embedding `[tokens, 1, size]`, the first half
     of the sines negated; None where positions are learned.  alone: whether several rows are attended one by one, so that they
-    are what single steps give to the last bit; for products of which that is true as well.
+    are what single steps give to the last bit; for products of which that is true as well.  end: norm and head in C.
     """
 
     embed: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -85,6 +92,7 @@ class Network:
     heads: Heads
     device: torch.device
     alone: bool
+    end: Map | None = None
 
     def __call__(self, ids: torch.Tensor, cache: Cache, rows: int) -> torch.Tensor:
         """See `Forward`."""
@@ -93,11 +101,24 @@ class Network:
         positions = torch.arange(past, past + len(ids), device=self.device)
         x = self.embed(ids, positions)
         verifying = rows == len(ids)
-        attend = row_by_row(self.heads) if len(ids) == 1 or (self.alone and verifying) else all_rows(self.heads, x)
-        shared = _Pass(attend, self.angles(x, positions) if self.angles else None)
+        single = len(ids) == 1 or (self.alone and verifying)
+        attend = row_by_row(self.heads) if single else all_rows(self.heads, x)
+        shared = _Pass(single, attend, self.angles(x, positions) if self.angles else None)
         for block, layer in zip(self.blocks, layers, strict=True):
-            x = self._through(block, x, layer, shared, rows if block is self.blocks[-1] else len(ids))
-        return self.head(self.norm(x))
+            wanted = rows if block is self.blocks[-1] else len(ids)
+            x = (_in_kernel if block.kernel else self._through)(block, x, layer, shared, wanted)
+        return self.end(x) if self.end else self.head(self.norm(x))
+
+    def with_kernel(self) -> Network:
+        """The same with all layers in C that the kernel can compute."""
+        blocks = (
+            replace(
+                block,
+                kernel=block_of((block.norm, block.norm_mlp), (block.qkv, block.out), block.mlp, self.heads, block.window),
+            )
+            for block in self.blocks
+        )
+        return replace(self, blocks=tuple(blocks), end=head_of(self.norm, self.head))
 
     def _through(self, block: Block, x: torch.Tensor, layer: BucketLayer, shared: _Pass, wanted: int) -> torch.Tensor:
         """The last `wanted` rows of what comes after a layer."""
@@ -114,3 +135,15 @@ class Network:
         first = len(x) - wanted
         x = x[first:] + block.out(shared.attend(turned[first:, : heads.query], layer, block.window))
         return x + block.mlp(block.norm_mlp(x))
+
+
+def _in_kernel(block: Block, x: torch.Tensor, layer: BucketLayer, shared: _Pass, wanted: int) -> torch.Tensor:
+    """The last `wanted` rows of what comes after a layer; `x` is overwritten."""
+    kernel = block.kernel
+    assert kernel is not None
+    queries = kernel.project(x, shared.angles, layer)
+    if wanted == 0:
+        return x[:0]
+    first = len(x) - wanted
+    x, queries = x[first:], queries[first:]
+    return kernel.finish(x, kernel.attend(queries, layer) if shared.single else shared.attend(queries, layer, block.window))

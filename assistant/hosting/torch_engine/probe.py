@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import linear
 
-from assistant.hosting.torch_engine.int8 import joined_int8, of_weight
+from assistant.hosting.torch_engine import int4, int8
 from assistant.models import cpu_speed
 from assistant.models.cpu_speed import CpuSpeed
 
@@ -37,11 +37,13 @@ def _measure(threads: int) -> CpuSpeed:
 
 def _products(weights: list[torch.Tensor]) -> dict[str, Callable[[int, torch.Tensor], torch.Tensor]]:
     halves = [weight.bfloat16() for weight in weights]
-    eighths = [joined_int8([of_weight(weight, None)]) for weight in weights]
+    eighths = [int8.joined_int8([int8.of_weight(weight, None)]) for weight in weights]
+    quarters = [int4.joined_int4([int4.of_weight(weight, None)]) for weight in weights]
     return {
         "float32": lambda number, x: linear(x, weights[number]),
         "bfloat16": lambda number, x: linear(x.bfloat16(), halves[number]),
         "int8": lambda number, x: eighths[number](x),
+        "int4": lambda number, x: quarters[number](x),
     }
 
 

@@ -1,25 +1,30 @@
-"""How weights are held: as they are, in 8 bits of our own on a CPU, or in 8 or 4 bits through bitsandbytes."""
+"""How weights are held: as they are, in 8 or 4 bits of our own on a CPU, or in 8 or 4 bits through bitsandbytes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from transformers import BitsAndBytesConfig
+from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from assistant.hosting.torch_engine.int8 import Int8Config
+from assistant.hosting.torch_engine import int4
+from assistant.hosting.torch_engine.quantizer import Int4Config, Int8Config
 from assistant.settings import Quantization
 
 # NF4 keeps one fp32 scale for each block of 64 weights (Dettmers et al. 2023), without double quantisation.
-_BYTES: Mapping[str, float] = {"int8": 1.0, "bnb-8bit": 1.0, "bnb-4bit": 0.5 + 4 / 64}
+_BYTES: Mapping[str, float] = {"int8": 1.0, "int4": int4.BITS / 8, "bnb-8bit": 1.0, "bnb-4bit": 0.5 + 4 / 64}
+
+OURS: Mapping[str, Callable[[], QuantizationConfigMixin]] = {"int8": Int8Config, "int4": Int4Config}
+"""Those of ours, which compute the rest in float32."""
 
 SMALLER: tuple[Quantization, ...] = ("bnb-8bit", "bnb-4bit")
 
 
-def config_of(quantization: Quantization, dtype: torch.dtype) -> BitsAndBytesConfig | Int8Config | None:
+def config_of(quantization: Quantization, dtype: torch.dtype) -> QuantizationConfigMixin | None:
     """What transformers needs to quantise while loading; None where weights stay as they are."""
-    if quantization == "int8":
-        return Int8Config()
+    if quantization in OURS:
+        return OURS[quantization]()
     if quantization == "bnb-8bit":
         return BitsAndBytesConfig(load_in_8bit=True)  # type: ignore[no-untyped-call]  # transformers leaves it so
     if quantization == "bnb-4bit":

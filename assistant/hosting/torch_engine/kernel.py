@@ -1,0 +1,175 @@
+"""The kernel in C, compiled once for this machine where that can be done and pays: one thread, AVX-512 VNNI, a C compiler.
+
+Nothing is looked for outside the system's own folders, and nothing but the files beside this one is compiled.  The library lies
+in our private folder under the digest of what made it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch.nn.functional import pad
+
+from assistant import settings
+from assistant.errors import AssistantError
+
+log = logging.getLogger("assistant.hosting")
+
+GROUP = 32
+"""Inputs that share the numbers by which 4 bits become 8."""
+
+_SOURCES = tuple(Path(__file__).with_name(name) for name in ("products.c", "blocks.c"))
+_READ = (*_SOURCES, Path(__file__).with_name("kernel.h"))
+_FLAGS = ("-O3", "-shared", "-fPIC", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")
+_PANEL = 64
+
+
+class _Layer(ctypes.Structure):
+    _fields_ = (
+        ("inputs", ctypes.c_int64),
+        ("outputs", ctypes.c_int64),
+        ("bits", ctypes.c_int64),
+        ("weight", ctypes.c_void_p),
+        ("scale", ctypes.c_void_p),
+        ("offsets", ctypes.c_void_p),
+        ("bias", ctypes.c_void_p),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class KernelLinear:
+    """A layer that the kernel holds: `[rows, in]` to `[rows, out]` in float32."""
+
+    inputs: int
+    outputs: int
+    library: ctypes.CDLL
+    where: int
+    _held: object = field(repr=False)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.contiguous()
+        out = x.new_empty(len(x), self.outputs)
+        enough(self.library.product(len(x), x.data_ptr(), self.where, out.data_ptr()))
+        return out
+
+
+def of_eighths(weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None) -> KernelLinear | None:
+    """The layer of an int8 `weight` `[out, in]`; None where it cannot be had."""
+    if not available() or weight.shape[1] % 4:
+        return None
+    return _layer(8, weight.shape[1], _panels(weight), scale, bias)
+
+
+def of_quarters(
+    codes: torch.Tensor, steps: torch.Tensor, inputs: int, scale: torch.Tensor, bias: torch.Tensor | None
+) -> KernelLinear | None:
+    """The layer of weights in 4 bits, as `int4` describes them; None where it cannot be had."""
+    return _layer(4, inputs, _quarter_panels(codes, steps), scale, bias) if available() else None
+
+
+def enough(status: int) -> None:
+    """Raises MemoryError where a call of the kernel says so."""
+    if status:
+        raise MemoryError
+
+
+def available() -> bool:
+    """Whether the kernel is there, or can be made."""
+    return usable() and library() is not None
+
+
+def usable() -> bool:
+    """Whether the kernel suits this process: it runs on one thread, while others share the work among theirs."""
+    here = platform.system() == "Linux" and platform.machine() == "x86_64"
+    return here and torch.get_num_threads() == 1 and torch.cpu._is_vnni_supported()
+
+
+def _layer(
+    bits: Literal[4, 8], inputs: int, panels: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None
+) -> KernelLinear:
+    kernel, outputs = library(), len(scale)
+    assert kernel is not None
+    held = (panels, scale.contiguous(), torch.empty(outputs, dtype=torch.int32), bias)
+    layer = _Layer(inputs, outputs, bits, *(None if tensor is None else tensor.data_ptr() for tensor in held))
+    enough(kernel.offsets(ctypes.addressof(layer), held[2].data_ptr()))
+    return KernelLinear(inputs, outputs, kernel, ctypes.addressof(layer), (layer, held))
+
+
+def _panels(weight: torch.Tensor) -> torch.Tensor:
+    """Panels of 64 outputs: `[panels, in / 4, 4, 16, 4]`, the last one filled up with zeros."""
+    fours = _filled_up(weight).view(torch.int32)  # four numbers are moved at a time
+    return fours.view(-1, 4, 16, fours.shape[1]).permute(0, 3, 1, 2).contiguous()
+
+
+def _quarter_panels(codes: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+    """Panels of 64 outputs: for each group its 64 pairs of numbers, then the codes; bytes `[panels, groups, 128 + 1024]`."""
+    groups = steps.shape[1]
+    pairs = _filled_up(steps.flatten(1)).view(torch.int16).view(-1, _PANEL, groups).transpose(1, 2).contiguous()
+    fours = _filled_up(codes).view(torch.int32).view(-1, 4, 16, groups, 4).permute(0, 3, 4, 1, 2).contiguous()
+    parts = (pairs.view(torch.uint8), fours.view(*pairs.shape[:2], -1).view(torch.uint8))
+    return torch.cat(parts, -1)
+
+
+def _filled_up(rows: torch.Tensor) -> torch.Tensor:
+    return pad(rows, (0, 0, 0, -len(rows) % _PANEL)).contiguous()
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The compiled file, made now where there is none yet; None where this fails, which costs speed only."""
+    compiler = next(filter(None, (shutil.which(name, path=os.defpath) for name in ("cc", "gcc", "clang"))), None)
+    if compiler is None:
+        return None
+    made_of = "\n".join((*(source.read_text(encoding="utf-8") for source in _READ), *_FLAGS))
+    path = settings.home() / "kernels" / f"torch-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.so"
+    try:
+        if not path.is_file():
+            settings.private_folder(path.parent)
+            _compile(compiler, path)
+        found = ctypes.CDLL(str(path))
+    except (OSError, AssistantError, subprocess.SubprocessError) as error:
+        log.info("kernel not compiled: %s", type(error).__name__)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)  # made anew next time
+        return None
+    _declare(found)
+    return found
+
+
+def _declare(found: ctypes.CDLL) -> None:
+    number, pointer = ctypes.c_int64, ctypes.c_void_p
+    found.offsets.argtypes = [pointer] * 2
+    found.product.argtypes = [number, *[pointer] * 3]
+    found.block_project.argtypes = [pointer, number, *[pointer] * 6, number, number]
+    found.block_attend.argtypes = [pointer, number, *[pointer] * 3, number, number, pointer]
+    found.block_finish.argtypes = [pointer, number, *[pointer] * 2]
+    found.block_head.argtypes = [pointer, number, *[pointer] * 2]
+
+
+def _compile(compiler: str, path: Path) -> None:
+    draft = path.with_suffix(f".{os.getpid()}")
+    try:
+        subprocess.run(
+            [compiler, *_FLAGS, "-o", str(draft), *map(str, _SOURCES)],
+            check=True,
+            capture_output=True,
+            timeout=60,
+            cwd=path.parent,
+            stdin=subprocess.DEVNULL,
+            env={"PATH": os.defpath, "LC_ALL": "C"},
+        )
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

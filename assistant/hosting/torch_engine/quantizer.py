@@ -1,0 +1,108 @@
+"""8 and 4 bits of our own as transformers' loading takes them: each weight is rounded as it comes from the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.core_model_loading import ConversionOps
+from transformers.quantizers.auto import register_quantization_config, register_quantizer
+from transformers.quantizers.base import HfQuantizer
+from transformers.utils.quantization_config import QuantizationConfigMixin
+
+from assistant.hosting.torch_engine import int4, int8
+from assistant.hosting.torch_engine.int4 import Int4Linear
+from assistant.hosting.torch_engine.int8 import Int8Linear
+
+_EIGHT, _FOUR = "starchat-int8", "starchat-int4"
+
+
+class _Embedding(nn.Embedding):
+    """Looks vectors up in bfloat16 and hands them on in float32."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return super().forward(input).float()
+
+
+@register_quantization_config(_EIGHT)
+class Int8Config(QuantizationConfigMixin):
+    """Asks `from_pretrained` for 8 bits."""
+
+    def __init__(self) -> None:
+        super().__init__(quant_method=_EIGHT)  # type: ignore[arg-type]  # a registered name does as well
+
+
+@register_quantization_config(_FOUR)
+class Int4Config(QuantizationConfigMixin):
+    """Asks `from_pretrained` for 4 bits, and 8 for the head."""
+
+    def __init__(self) -> None:
+        super().__init__(quant_method=_FOUR)  # type: ignore[arg-type]  # a registered name does as well
+
+
+class _Quantizer(HfQuantizer):
+    """Rounds each weight as it is read, so that the whole never stands in memory in another format."""
+
+    kind: type[Int8Linear] | type[Int4Linear]
+
+    def _process_model_before_weight_loading(self, model: Any, **_options: object) -> None:  # noqa: ANN401 - a model of any kind
+        head = model.get_output_embeddings()
+        for name, module in list(model.named_modules()):
+            if isinstance(module, nn.Linear) and module is not head:
+                linear = self.kind(module.in_features, module.out_features, module.bias, module.weight.device)
+                model.set_submodule(name, linear)
+        model.get_input_embeddings().__class__ = _Embedding
+
+    def _process_model_after_weight_loading(self, model: Any, **_options: object) -> Any:  # noqa: ANN401 - a model of any kind
+        """The head comes last, since it may be tied to the embedding, which stays; what is left computes in float32."""
+        head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+        model.set_output_embeddings(int8.of_weight(head.weight.data, head.bias))
+        embedding.weight = nn.Parameter(embedding.weight.data.bfloat16(), requires_grad=False)
+        for parameter in model.parameters():
+            if parameter.is_floating_point() and parameter is not embedding.weight:
+                parameter.data = parameter.data.float()
+        return model
+
+    def param_needs_quantization(self, model: PreTrainedModel, param_name: str, **_options: object) -> bool:
+        module, _, name = param_name.rpartition(".")
+        return name == "weight" and isinstance(model.get_submodule(module), self.kind)
+
+    def is_serializable(self) -> bool:
+        return False
+
+    @property
+    def is_trainable(self) -> bool:
+        return False
+
+
+@register_quantizer(_EIGHT)
+class _Eight(_Quantizer):
+    kind = Int8Linear
+
+    def get_quantize_ops(self) -> ConversionOps:
+        return _Convert(lambda weight: dict(zip(("weight", "scale"), int8.quantised(weight), strict=True)))
+
+
+@register_quantizer(_FOUR)
+class _Four(_Quantizer):
+    kind = Int4Linear
+
+    def get_quantize_ops(self) -> ConversionOps:
+        return _Convert(lambda weight: dict(zip(("weight", "steps", "scale"), int4.quantised(weight), strict=True)))
+
+
+class _Convert(ConversionOps):
+    """From `….weight` in floats to what a layer holds of it."""
+
+    def __init__(self, rounding: Callable[[torch.Tensor], dict[str, torch.Tensor]]) -> None:
+        self._rounding = rounding
+
+    def convert(self, input_dict: dict[str, Any], *_patterns: object, **_options: object) -> Any:  # noqa: ANN401 - as the library has it
+        result: dict[str, torch.Tensor] = {}
+        for name, value in input_dict.items():
+            found = self._rounding(value[0] if isinstance(value, list) else value)
+            result |= {name.removesuffix("weight") + part: tensor for part, tensor in found.items()}
+        return result
