@@ -8,13 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from assistant.models.spec import ModelSpec
 from benchmarks.engine_contestants import Contestant, Folder, Run, Timing, clock, of_engine
 from benchmarks.engine_traffic import Task
 
-COMPILED, LOOKUP = "transformers bf16, compiled", "transformers bf16, lookup"
+LOOKUP = "transformers bf16, lookup"
 
 
 def peers(folder: Folder, gguf: ModelSpec) -> Iterator[Contestant]:
@@ -22,7 +21,6 @@ def peers(folder: Folder, gguf: ModelSpec) -> Iterator[Contestant]:
     yield Contestant("llama.cpp wheel", lambda: _llama(gguf))
     yield Contestant("transformers bf16", lambda: folder.generate("none", "bfloat16"))
     yield Contestant(LOOKUP, lambda: folder.generate("none", "bfloat16", prompt_lookup_num_tokens=10))
-    yield Contestant(COMPILED, lambda: _compiled(folder))
     yield Contestant("bitsandbytes 8-bit", lambda: folder.generate("bnb-8bit", "bfloat16"))
     if importlib.util.find_spec("ctranslate2"):
         yield Contestant("CTranslate2 int8", lambda: _ctranslate2(folder))
@@ -34,21 +32,6 @@ def _llama(spec: ModelSpec) -> Run:
     from assistant.hosting import llama_engine
 
     return of_engine(llama_engine.open(spec, lambda _: None))
-
-
-def _compiled(folder: Folder) -> Run:
-    """A static cache and torch.compile; what compiling takes is left out, by running a task once before it is timed."""
-    from transformers.generation.configuration_utils import CompileConfig
-
-    compiling: Any = CompileConfig(fullgraph=False, mode="default")
-    compiling._compile_all_devices = True
-    run = folder.generate("none", "bfloat16", cache_implementation="static", compile_config=compiling)
-
-    def second(task: Task) -> Timing:
-        run(task)
-        return run(task)
-
-    return second
 
 
 def _ctranslate2(folder: Folder) -> Run:

@@ -7,7 +7,7 @@
 // In 4 bits, a weight is the integer m (q - 8) + z, with q from 0 to 15 and m and z for every group of 32 inputs: a number of 8
 // bits again, so that both products are exact and one `scale` an output is all that is not an integer.  A panel holds for every
 // group 64 pairs of m and z, then 4 x 4 x 16 x 4 bytes: eight inputs of 64 outputs, the first four in the low halves of bytes.
-// A row or two multiply q and the signed activations; for more, a panel is turned into 8 bits first.
+// A few rows multiply q and the signed activations; for more, a panel is turned into 8 bits first.
 
 #include "kernel.h"
 
@@ -15,7 +15,7 @@
 #define GROUP 32
 #define GROUP_BYTES (PANEL * 2 + PANEL * GROUP / 2)
 #define AHEAD 4096 // bytes of weights that are asked for before they are needed
-#define DIRECT 2   // rows that are multiplied by 4 bits as they lie
+#define DIRECT 18  // rows that are multiplied by 4 bits as they lie
 
 static __thread void *held[ROOMS];
 static __thread int64_t held_size[ROOMS];
@@ -118,6 +118,7 @@ static inline __m512i high(__m512i bytes) { return low(_mm512_srli_epi16(bytes, 
 
 DIRECT_OF(1)
 DIRECT_OF(2)
+DIRECT_OF(3)
 
 // m q + (z - 8 m), byte by byte; m q is 255 at most.
 static inline __m512i weights(__m512i q, __m512i m, __m512i rest) {
@@ -181,7 +182,9 @@ static void direct(int64_t rows, const layer *l, const int8_t *a, const float *s
     }
     for (int64_t panel = 0; panel * PANEL < l->outputs; panel++) {
         const int8_t *w = l->weight + panel * stride / GROUP * GROUP_BYTES;
-        (rows == 1 ? direct_1 : direct_2)(l, w, stride, a, sums, steps, panel * PANEL, y);
+        for (int64_t r = 0; r < rows; r += 3)
+            (rows - r == 1 ? direct_1 : rows - r == 2 ? direct_2 : direct_3)(
+                l, w, stride, a + r * stride, sums + r * stride / GROUP, steps + r, panel * PANEL, y + r * l->outputs);
     }
 }
 
@@ -205,7 +208,7 @@ int product(int64_t rows, const float *x, const layer *l, float *y) {
     int directly = l->bits == 4 && rows <= DIRECT;
     float *steps = room(STEPS, rows * sizeof(float));
     uint8_t *a = room(ROUNDED, rows * stride);
-    int32_t *sums = room(SUMS, DIRECT * stride);
+    int32_t *sums = room(SUMS, DIRECT * stride / GROUP * sizeof(int32_t));
     int8_t *unpacked = room(PANELS, PANEL * stride);
     if (!steps || !a || !sums || !unpacked) return 1;
     for (int64_t r = 0; r < rows; r++)

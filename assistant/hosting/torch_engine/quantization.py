@@ -13,7 +13,7 @@ from assistant.hosting.torch_engine.quantizer import Int4Config, Int8Config
 from assistant.settings import Quantization
 
 # NF4 keeps one fp32 scale for each block of 64 weights (Dettmers et al. 2023), without double quantisation.
-_BYTES: Mapping[str, float] = {"int8": 1.0, "int4": int4.BITS / 8, "bnb-8bit": 1.0, "bnb-4bit": 0.5 + 4 / 64}
+BYTES: Mapping[str, float] = {"int8": 1.0, "int4": int4.BITS / 8, "bnb-8bit": 1.0, "bnb-4bit": 0.5 + 4 / 64}
 
 OURS: Mapping[str, Callable[[], QuantizationConfigMixin]] = {"int8": Int8Config, "int4": Int4Config}
 """Those of ours, which compute the rest in float32."""
@@ -37,6 +37,6 @@ def bytes_of(shapes: Mapping[str, tuple[int, ...]], quantization: Quantization, 
     total = 0.0
     for name, shape in shapes.items():
         linear = len(shape) == 2 and not any(part in name for part in ("embed", "wte", "wpe", "lm_head"))
-        each = _BYTES[quantization] if linear and quantization in _BYTES else dtype.itemsize
+        each = BYTES[quantization] if linear and quantization in BYTES else dtype.itemsize
         total += torch.Size(shape).numel() * each
     return int(total)
