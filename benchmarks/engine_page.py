@@ -18,7 +18,7 @@ ABSENT = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One goal.  `target` None: for reference.  `figure`: the median or the worst of `n` values; None where none was measured."""
+    """One goal.  `target` None: for reference.  `figure`: the median or worst of `n` values; None where there are none."""
 
     goal: str
     target: float | None

@@ -15,6 +15,8 @@ from assistant.hosting.torch_engine.network import Network
 from tests.hosting.torch_shapes import IDS, SHAPES, SIZES, WINDOW, model_of
 from tests.hosting.torch_streaming import THREADS
 
+PIECES = ((0, 1), (1, 9), (10, 1), (11, 64), (75, 17), *((place, 1) for place in range(92, 140)))
+
 
 def in_integers(config: Any, bits: int) -> Network:
     """A model whose layers are the kernel's; its embedding stays."""
@@ -85,6 +87,24 @@ def test_what_the_kernel_does_not_know_stays_with_torch() -> None:
     assert forward.end
     kv = empty(config, WINDOW)
     assert kv.feed(forward, IDS[:40], 40).shape == (40, 97)
+
+
+@pytest.mark.parametrize("name", ["StarChat", "Starcoder2", "Qwen2"])
+@pytest.mark.parametrize("bits", [4, 8])
+def test_however_many_threads_the_numbers_are_the_same(name: str, bits: int) -> None:
+    forward = in_integers(SHAPES[name], bits)
+    library = kernel.library()
+    assert library
+    found = []
+    try:
+        for threads in (1, 2, 5):
+            library.use_threads(threads)
+            kv = empty(SHAPES[name], WINDOW)
+            found.append(torch.cat([kv.feed(forward, IDS[place : place + size], size) for place, size in PIECES]))
+    finally:
+        library.use_threads(1)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
 
 
 def test_extremes_are_no_trouble() -> None:

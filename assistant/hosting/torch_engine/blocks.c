@@ -56,11 +56,24 @@ static void normed(const norm *n, int64_t size, const float *x, float *y) {
     }
 }
 
+typedef struct {
+    const norm *n;
+    const block *b;
+    int64_t size;
+    const float *x;
+    float *y;
+} rows_of;
+
+static void norm_rows(void *of, int64_t from, int64_t to) {
+    rows_of *o = of;
+    for (int64_t r = from; r < to; r++) normed(o->n, o->size, o->x + r * o->size, o->y + r * o->size);
+}
+
 static int of_normed(const norm *n, int64_t rows, const float *x, const layer *l, float *y) {
-    float *through = room(NORMED, rows * l->inputs * sizeof(float));
-    if (!through) return 1;
-    for (int64_t r = 0; r < rows; r++) normed(n, l->inputs, x + r * l->inputs, through + r * l->inputs);
-    return product(rows, through, l, y);
+    rows_of o = {n, 0, l->inputs, x, room(NORMED, rows * l->inputs * sizeof(float))};
+    if (!o.y) return 1;
+    spread(norm_rows, &o, rows, 16);
+    return product(rows, o.y, l, y);
 }
 
 // The end of the network: y = head(norm(x)).
@@ -157,25 +170,49 @@ static void mixed(int64_t group, int64_t size, const float *weights, int64_t str
         }
 }
 
+typedef struct {
+    const block *b;
+    const float *queries, *keys, *values;
+    float *out;
+    int64_t capacity, start, parts;
+    int failed;
+} attention;
+
+#define TOGETHER 8 // query heads that read the same keys at a time
+
+// Items are rows by heads of keys by parts of the query heads that share one.
+static void attend(void *of, int64_t item, int64_t last) {
+    attention *a = of;
+    const block *b = a->b;
+    int64_t sharing = b->heads / b->shared, size = b->size;
+    for (; item < last; item++) {
+        int64_t r = item / a->parts / b->shared, h = item / a->parts % b->shared, begin = item % a->parts * TOGETHER;
+        int64_t group = sharing - begin < TOGETHER ? sharing - begin : TOGETHER;
+        int64_t end = a->start + r + 1, first = b->window && end > b->window ? end - b->window : 0, count = end - first;
+        int64_t cached = (h * a->capacity + first) * size, where = (r * b->heads + h * sharing + begin) * size;
+        float *scores = room(SCORES, group * count * sizeof(float)), *out = a->out + where;
+        if (!scores) {
+            a->failed = 1;
+            return;
+        }
+        scored(group, size, a->queries + where, a->keys + cached, count, b->scale, scores);
+        float shares[TOGETHER];
+        for (int64_t g = 0; g < group; g++) shares[g] = softened(scores + g * count, count);
+        for (int64_t i = 0; i < group * size; i++) out[i] = 0;
+        for (int64_t t = 0; t < count; t += 64)
+            mixed(group, size, scores + t, count, a->values + cached + t * size, count - t < 64 ? count - t : 64, out);
+        for (int64_t g = 0; g < group; g++)
+            for (int64_t i = 0; i < size; i++) out[g * size + i] *= shares[g];
+    }
+}
+
 // Attention of the last `rows` tokens, the first of which is number `start` in the cache: out [rows, heads, size].
 int block_attend(const block *b, int64_t rows, const float *queries, const float *keys, const float *values, int64_t capacity,
                  int64_t start, float *out) {
-    int64_t group = b->heads / b->shared, size = b->size;
-    float *scores = room(SCORES, group * (start + rows) * sizeof(float));
-    if (!scores) return 1;
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t h = 0; h < b->shared; h++) {
-            int64_t end = start + r + 1, first = b->window && end > b->window ? end - b->window : 0, count = end - first;
-            int64_t where = (r * b->heads + h * group) * size, cached = (h * capacity + first) * size;
-            scored(group, size, queries + where, keys + cached, count, b->scale, scores);
-            float shares[group];
-            for (int64_t g = 0; g < group; g++) shares[g] = softened(scores + g * count, count);
-            for (int64_t i = 0; i < group * size; i++) out[where + i] = 0;
-            for (int64_t t = 0; t < count; t += 64)
-                mixed(group, size, scores + t, count, values + cached + t * size, count - t < 64 ? count - t : 64, out + where);
-            for (int64_t i = 0; i < group * size; i++) out[where + i] *= shares[i / size];
-        }
-    return 0;
+    int64_t parts = (b->heads / b->shared + TOGETHER - 1) / TOGETHER;
+    attention a = {b, queries, keys, values, out, capacity, start, parts, 0};
+    spread(attend, &a, rows * b->shared * parts, 1);
+    return a.failed;
 }
 
 static void activated(const block *b, const float *x, float *y) {
@@ -194,6 +231,11 @@ static void activated(const block *b, const float *x, float *y) {
     }
 }
 
+static void activate_rows(void *of, int64_t from, int64_t to) {
+    rows_of *o = of;
+    for (int64_t r = from; r < to; r++) activated(o->b, o->x + r * o->size, o->y + r * o->b->down->inputs);
+}
+
 static int added(int64_t rows, const float *x, const layer *l, float *to) {
     float *y = room(ADDED, rows * l->outputs * sizeof(float));
     if (!y || product(rows, x, l, y)) return 1;
@@ -203,9 +245,10 @@ static int added(int64_t rows, const float *x, const layer *l, float *to) {
 
 // x += out(attended); x += down(activation(up(norm(x)))).
 int block_finish(const block *b, int64_t rows, const float *attended, float *x) {
-    int64_t wide = b->up->outputs, inner = b->down->inputs;
-    float *up = room(WIDE, rows * wide * sizeof(float));
-    if (!up || added(rows, attended, b->out, x) || of_normed(&b->between, rows, x, b->up, up)) return 1;
-    for (int64_t r = 0; r < rows; r++) activated(b, up + r * wide, up + r * inner); // in place: none is read after it is written
-    return added(rows, up, b->down, x);
+    int64_t wide = b->up->outputs;
+    float *up = room(WIDE, rows * wide * sizeof(float)), *inner = room(INNER, rows * b->down->inputs * sizeof(float));
+    if (!up || !inner || added(rows, attended, b->out, x) || of_normed(&b->between, rows, x, b->up, up)) return 1;
+    rows_of o = {0, b, wide, up, inner};
+    spread(activate_rows, &o, rows, 4);
+    return added(rows, inner, b->down, x);
 }

@@ -14,7 +14,7 @@ from assistant.errors import ContextOverflow, OutOfMemory, UsageError
 from assistant.hosting.detokenizer import Detokenizer
 from assistant.hosting.engine import EngineInfo, EngineRequest, Finish, Piece, TokenScore
 from assistant.hosting.prefix_store import PrefixStore
-from assistant.hosting.torch_engine import memory
+from assistant.hosting.torch_engine import memory, quantization
 from assistant.hosting.torch_engine.decode import CPU, CPU_BF16, GPU, Pace, Step, generate
 from assistant.hosting.torch_engine.kv import bucket
 from assistant.hosting.torch_engine.kv_files import Format
@@ -160,6 +160,8 @@ def _describe(loaded: Loaded, room: int) -> EngineInfo:
     window = min(own, wanted) if wanted else min(own, max(room, 1))
     held = loaded.spec.quantization if loaded.spec.quantization != "none" else str(loaded.dtype).removeprefix("torch.")
     parts = ["torch", {"bfloat16": "bf16", "float32": "fp32"}.get(held, held), str(loaded.device)]
+    if quantization.held(loaded.spec.quantization) != loaded.spec.quantization:
+        parts[1] += " held in 8 bits"
     if loaded.device.type == "cpu":
         parts.append(f"{loaded.threads} thread{'s' if loaded.threads > 1 else ''}")
     if sliding := getattr(loaded.config, "sliding_window", None):

@@ -1,5 +1,5 @@
-// What the two halves of the kernel share: `products.c` multiplies, `blocks.c` goes through the layers of a decoder.
-// One core with AVX-512 VNNI.  Every row is computed as if it were alone, to the last bit.
+// What the parts of the kernel share: `products.c` multiplies, `blocks.c` goes through the layers of a decoder, `threads.c` shares
+// the work out.  For cores with AVX-512 VNNI.  Every row is computed as if it were alone, to the last bit, by however many threads.
 
 #include <immintrin.h>
 #include <stdint.h>
@@ -17,8 +17,12 @@ typedef struct {
 // y [rows, outputs] = x [rows, inputs] times the layer; inputs must be a multiple of 4.  0, or 1 where memory ran out.
 int product(int64_t rows, const float *x, const layer *l, float *y);
 
-// Memory that lasts until the same one is asked for again; NULL where there is none.
-enum { STEPS, ROUNDED, SUMS, PANELS, NORMED, PROJECTED, WIDE, ADDED, SCORES, ROOMS };
+// Do `work` on the items from 0 to `count`, `grain` of them at a time, by as many threads as were asked for.
+typedef void (*share)(void *job, int64_t from, int64_t to);
+void spread(share work, void *job, int64_t count, int64_t grain);
+
+// Memory of this thread that lasts until the same one is asked for again; NULL where there is none.
+enum { STEPS, ROUNDED, SUMS, PANELS, NORMED, PROJECTED, WIDE, INNER, ADDED, SCORES, ROOMS };
 void *room(int which, int64_t size);
 
 // The lanes of a vector of 16 that are there where `left` numbers are left.

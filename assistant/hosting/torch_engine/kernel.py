@@ -1,7 +1,8 @@
-"""The kernel in C, compiled once for this machine where that can be done and pays: one thread, AVX-512 VNNI, a C compiler.
+"""The kernel in C, compiled once for this machine where that can be done: AVX-512 VNNI, Linux, a C compiler.
 
-Nothing is looked for outside the system's own folders, and nothing but the files beside this one is compiled.  The library lies
-in our private folder under the digest of what made it.
+It has threads of its own; torch's would spin beside them, so that `share_work` leaves torch one.  Nothing is looked for outside
+the system's own folders, and nothing but the files beside this one is compiled.  The library lies in our private folder under
+the digest of what made it.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ log = logging.getLogger("assistant.hosting")
 GROUP = 32
 """Inputs that share the numbers by which 4 bits become 8."""
 
-_SOURCES = tuple(Path(__file__).with_name(name) for name in ("products.c", "blocks.c"))
+_SOURCES = tuple(Path(__file__).with_name(name) for name in ("products.c", "blocks.c", "threads.c"))
 _READ = (*_SOURCES, Path(__file__).with_name("kernel.h"))
-_FLAGS = ("-O3", "-shared", "-fPIC", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")
+_FLAGS = ("-O3", "-shared", "-fPIC", "-pthread", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")
 _PANEL = 64
 
 
@@ -91,9 +92,16 @@ def available() -> bool:
 
 
 def usable() -> bool:
-    """Whether the kernel suits this process: it runs on one thread, while others share the work among theirs."""
-    here = platform.system() == "Linux" and platform.machine() == "x86_64"
-    return here and torch.get_num_threads() == 1 and torch.cpu._is_vnni_supported()
+    """Whether the kernel suits this machine."""
+    return platform.system() == "Linux" and platform.machine() == "x86_64" and torch.cpu._is_vnni_supported()
+
+
+def share_work(threads: int) -> None:
+    """Let the kernel, where it is there, use so many threads from now on, and torch one for the little that is left to it."""
+    found = library() if usable() else None
+    if found is not None:
+        found.use_threads(threads)
+        torch.set_num_threads(1)
 
 
 def _layer(
@@ -150,6 +158,7 @@ def library() -> ctypes.CDLL | None:
 
 def _declare(found: ctypes.CDLL) -> None:
     number, pointer = ctypes.c_int64, ctypes.c_void_p
+    found.use_threads.argtypes, found.use_threads.restype = [number], None
     found.offsets.argtypes = [pointer] * 2
     found.product.argtypes = [number, *[pointer] * 3]
     found.block_project.argtypes = [pointer, number, *[pointer] * 6, number, number]

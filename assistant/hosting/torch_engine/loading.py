@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, Pre
 
 from assistant.errors import AssistantError, ModelError
 from assistant.hosting.torch_engine import device as devices
-from assistant.hosting.torch_engine import memory, quantization
+from assistant.hosting.torch_engine import kernel, memory, quantization
 from assistant.hosting.torch_engine.layouts import forward_of
 from assistant.hosting.torch_engine.network import Forward
 from assistant.hosting.torch_engine.tokenizer import FolderTokenizer
@@ -62,6 +62,8 @@ def load(spec: ModelSpec, report: Report) -> Loaded:
         config = AutoConfig.from_pretrained(spec.path, local_files_only=True, trust_remote_code=False)
         model = _weights(spec, device, dtype)
         forward = forward_of(model)
+        if spec.quantization in quantization.OURS:
+            kernel.share_work(threads)
         end_ids = _end_ids(spec.path, config)
     memory.give_back()
     report(1.0)

@@ -14,7 +14,7 @@ import torch
 from transformers import PreTrainedConfig
 
 from assistant.errors import OutOfMemory
-from assistant.hosting.torch_engine.quantization import SMALLER, bytes_of
+from assistant.hosting.torch_engine.quantization import SMALLER, bytes_of, held
 from assistant.models import hardware
 from assistant.models.spec import ModelSpec
 
@@ -56,7 +56,7 @@ def check_weights(spec: ModelSpec, tensors: Mapping[str, tuple[int, ...]], dtype
     Raises:
         OutOfMemory: with both numbers, and the quantisation that would fit where one would.
     """
-    needed = bytes_of(tensors, spec.quantization, dtype) + RESERVE
+    needed = bytes_of(tensors, held(spec.quantization), dtype) + RESERVE
     if needed <= free:
         return
     fitting = [way for way in SMALLER if bytes_of(tensors, way, dtype) + RESERVE <= free]

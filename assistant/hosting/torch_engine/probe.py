@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import linear
 
-from assistant.hosting.torch_engine import int4, int8
+from assistant.hosting.torch_engine import int4, int8, kernel
 from assistant.models import cpu_speed
 from assistant.models.cpu_speed import CpuSpeed
 
@@ -27,6 +27,8 @@ def speed_of_cpu(threads: int) -> CpuSpeed:
 
 def _measure(threads: int) -> CpuSpeed:
     step, batch = {}, {}
+    if found := kernel.library() if kernel.usable() else None:
+        found.use_threads(threads)
     with torch.inference_mode():
         weights = [torch.randn(_SHAPE) / 50 for _ in range(_COPIES)]
         for name, product in _products(weights).items():

@@ -173,49 +173,67 @@ int offsets(const layer *l, int32_t *to) {
     return 0;
 }
 
-static void direct(int64_t rows, const layer *l, const int8_t *a, const float *steps, int32_t *sums, float *y) {
-    int64_t stride = filled_up(l);
-    for (int64_t k = 0; k < rows * stride; k += GROUP) {
-        __m256i group = _mm256_loadu_si256((const void *)(a + k));
-        __m256i fours = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), group);
-        sums[k / GROUP] = _mm512_reduce_add_epi32(_mm512_zextsi256_si512(fours));
+// One product: rounded activations `a`, or signed ones and the `sums` of their groups.
+typedef struct {
+    const layer *l;
+    int64_t rows, stride;
+    const float *x;
+    float *steps, *y;
+    uint8_t *a;
+    int32_t *sums;
+    int failed;
+} call;
+
+static void round_rows(void *of, int64_t from, int64_t to) {
+    call *c = of;
+    for (int64_t r = from; r < to; r++) {
+        const int8_t *a = (const int8_t *)c->a + r * c->stride;
+        c->steps[r] = rounded(c->x + r * c->l->inputs, c->a + r * c->stride, c->l->inputs, c->stride, c->sums ? 0 : 128);
+        for (int64_t k = 0; c->sums && k < c->stride; k += GROUP) {
+            __m256i group = _mm256_loadu_si256((const void *)(a + k));
+            __m256i fours = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), group);
+            c->sums[(r * c->stride + k) / GROUP] = _mm512_reduce_add_epi32(_mm512_zextsi256_si512(fours));
+        }
     }
-    for (int64_t panel = 0; panel * PANEL < l->outputs; panel++) {
-        const int8_t *w = l->weight + panel * stride / GROUP * GROUP_BYTES;
-        for (int64_t r = 0; r < rows; r += 3)
-            (rows - r == 1 ? direct_1 : rows - r == 2 ? direct_2 : direct_3)(
-                l, w, stride, a + r * stride, sums + r * stride / GROUP, steps + r, panel * PANEL, y + r * l->outputs);
-    }
+}
+
+static void direct(void *of, int64_t panel, int64_t end) {
+    call *c = of;
+    int64_t stride = c->stride;
+    for (; panel < end; panel++)
+        for (int64_t r = 0; r < c->rows; r += 3)
+            (c->rows - r == 1 ? direct_1 : c->rows - r == 2 ? direct_2 : direct_3)(
+                c->l, c->l->weight + panel * stride / GROUP * GROUP_BYTES, stride, (const int8_t *)c->a + r * stride,
+                c->sums + r * stride / GROUP, c->steps + r, panel * PANEL, c->y + r * c->l->outputs);
 }
 
 typedef void (*some)(const layer *, const int8_t *, int64_t, int64_t, const uint8_t *, int64_t, const float *, int64_t, float *);
 
-static void in_eight_bits(int64_t rows, const layer *l, const uint8_t *a, const float *steps, int8_t *unpacked, float *y) {
+static void in_eight_bits(void *of, int64_t panel, int64_t end) {
     static const some few[] = {0, rows_1, rows_2, rows_3, rows_4, rows_5, rows_6};
-    int64_t stride = filled_up(l), length = l->bits == 8 ? l->inputs : stride;
-    for (int64_t panel = 0; panel * PANEL < l->outputs; panel++) {
+    call *c = of;
+    const layer *l = c->l;
+    int64_t stride = c->stride, length = l->bits == 8 ? l->inputs : stride;
+    int8_t *unpacked = room(PANELS, PANEL * stride);
+    if (!unpacked) c->failed = 1;
+    for (; unpacked && panel < end; panel++) {
         const int8_t *w = panel_of(l, panel, unpacked);
-        for (int64_t r = 0; r < rows; r += 6) {
-            int64_t ahead = rows <= 6 ? AHEAD : rows - r <= 6 && l->bits == 8 ? PANEL * length : 0; // the next panel at last
-            few[rows - r < 6 ? rows - r : 6](
-                l, w, length, ahead, a + r * stride, stride, steps + r, panel * PANEL, y + r * l->outputs);
+        for (int64_t r = 0; r < c->rows; r += 6) {
+            int64_t left = c->rows - r;
+            int64_t ahead = c->rows <= 6 ? AHEAD : left <= 6 && l->bits == 8 ? PANEL * length : 0; // the next panel at last
+            few[left < 6 ? left : 6](
+                l, w, length, ahead, c->a + r * stride, stride, c->steps + r, panel * PANEL, c->y + r * l->outputs);
         }
     }
 }
 
 int product(int64_t rows, const float *x, const layer *l, float *y) {
-    int64_t stride = filled_up(l);
+    int64_t stride = filled_up(l), panels = (l->outputs + PANEL - 1) / PANEL;
     int directly = l->bits == 4 && rows <= DIRECT;
-    float *steps = room(STEPS, rows * sizeof(float));
-    uint8_t *a = room(ROUNDED, rows * stride);
-    int32_t *sums = room(SUMS, DIRECT * stride / GROUP * sizeof(int32_t));
-    int8_t *unpacked = room(PANELS, PANEL * stride);
-    if (!steps || !a || !sums || !unpacked) return 1;
-    for (int64_t r = 0; r < rows; r++)
-        steps[r] = rounded(x + r * l->inputs, a + r * stride, l->inputs, stride, directly ? 0 : 128);
-    if (directly)
-        direct(rows, l, (const int8_t *)a, steps, sums, y);
-    else
-        in_eight_bits(rows, l, a, steps, unpacked, y);
-    return 0;
+    call c = {l, rows, stride, x, room(STEPS, rows * sizeof(float)), y, room(ROUNDED, rows * stride), 0, 0};
+    if (directly) c.sums = room(SUMS, rows * stride / GROUP * sizeof(int32_t));
+    if (!c.steps || !c.a || (directly && !c.sums)) return 1;
+    spread(round_rows, &c, rows, 8);
+    spread(directly ? direct : in_eight_bits, &c, panels, panels < 64 ? 2 : 8);
+    return c.failed;
 }

@@ -8,7 +8,7 @@ import torch
 from transformers import BitsAndBytesConfig
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from assistant.hosting.torch_engine import int4
+from assistant.hosting.torch_engine import int4, kernel
 from assistant.hosting.torch_engine.quantizer import Int4Config, Int8Config
 from assistant.settings import Quantization
 
@@ -19,6 +19,11 @@ OURS: Mapping[str, Callable[[], QuantizationConfigMixin]] = {"int8": Int8Config,
 """Those of ours, which compute the rest in float32."""
 
 SMALLER: tuple[Quantization, ...] = ("bnb-8bit", "bnb-4bit")
+
+
+def held(quantization: Quantization) -> Quantization:
+    """How weights are held here: without the kernel, the numbers of 4 bits take 8."""
+    return "int8" if quantization == "int4" and not kernel.available() else quantization
 
 
 def config_of(quantization: Quantization, dtype: torch.dtype) -> QuantizationConfigMixin | None:
