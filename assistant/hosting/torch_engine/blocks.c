@@ -1,7 +1,5 @@
 // The layers of a decoder between, and with, their products: three calls for each layer, however many rows.
 
-#include <math.h>
-
 #include "kernel.h"
 
 // centred: whether the mean is taken away (LayerNorm); else the root mean square alone counts.

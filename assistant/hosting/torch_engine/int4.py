@@ -50,7 +50,8 @@ def of_weight(weight: torch.Tensor, bias: torch.Tensor | None) -> Int4Linear:
 
 def quantised(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The codes, the groups' steps and the scales of a float weight, as `Int4Linear` holds them."""
-    parts = [_quantised(rows[place : place + _AT_ONCE].float()) for place in range(0, len(rows), _AT_ONCE)]
+    places = range(0, len(rows), _AT_ONCE)
+    parts = [kernel.quarters(part) or in_torch(part.float()) for part in (rows[place : place + _AT_ONCE] for place in places)]
     codes, steps, scale = (torch.cat(column) for column in zip(*parts, strict=True))
     return codes, steps, scale
 
@@ -83,8 +84,8 @@ def joined_int4(parts: Sequence[Int4Linear]) -> Callable[[torch.Tensor], torch.T
     return made
 
 
-def _quantised(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """For each group the best of three widths: the one that spans it, and its neighbours."""
+def in_torch(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The same by torch: for each group the best of three widths, the one that spans it and its neighbours."""
     scale = rows.abs().amax(-1).clamp_(min=1e-30) / _MOST
     groups = pad(rows / scale[:, None], (0, -rows.shape[1] % GROUP)).view(len(rows), -1, GROUP)
     least, most = groups.aminmax(dim=-1, keepdim=True)

@@ -2,6 +2,7 @@
 // the work out.  For cores with AVX-512 VNNI.  Every row is computed as if it were alone, to the last bit, by however many threads.
 
 #include <immintrin.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 

@@ -31,7 +31,7 @@ log = logging.getLogger("assistant.hosting")
 GROUP = 32
 """Inputs that share the numbers by which 4 bits become 8."""
 
-_SOURCES = tuple(Path(__file__).with_name(name) for name in ("products.c", "blocks.c", "threads.c"))
+_SOURCES = tuple(Path(__file__).with_name(name) for name in ("products.c", "blocks.c", "rounding.c", "threads.c"))
 _READ = (*_SOURCES, Path(__file__).with_name("kernel.h"))
 _FLAGS = ("-O3", "-shared", "-fPIC", "-pthread", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")
 _PANEL = 64
@@ -78,6 +78,19 @@ def of_quarters(
 ) -> KernelLinear | None:
     """The layer of weights in 4 bits, as `int4` describes them; None where it cannot be had."""
     return _layer(4, inputs, _quarter_panels(codes, steps), scale, bias) if available() else None
+
+
+def quarters(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
+    """What `int4` makes of a weight, up to ties; None where the kernel is not there."""
+    if rows.device.type != "cpu" or not available():
+        return None
+    kernel, (outputs, inputs), groups = library(), rows.shape, -(-rows.shape[1] // GROUP)
+    assert kernel is not None
+    floats = rows.float().contiguous()
+    codes = torch.empty(outputs, groups * GROUP // 2, dtype=torch.uint8)
+    steps, scale = torch.empty(outputs, groups, 2, dtype=torch.int8), torch.empty(outputs)
+    kernel.quarters(outputs, inputs, floats.data_ptr(), *(part.data_ptr() for part in (codes, steps, scale)))
+    return codes, steps, scale
 
 
 def enough(status: int) -> None:
@@ -159,6 +172,7 @@ def library() -> ctypes.CDLL | None:
 def _declare(found: ctypes.CDLL) -> None:
     number, pointer = ctypes.c_int64, ctypes.c_void_p
     found.use_threads.argtypes, found.use_threads.restype = [number], None
+    found.quarters.argtypes, found.quarters.restype = [number, number, *[pointer] * 4], None
     found.offsets.argtypes = [pointer] * 2
     found.product.argtypes = [number, *[pointer] * 3]
     found.block_project.argtypes = [pointer, number, *[pointer] * 6, number, number]
