@@ -79,9 +79,10 @@ vsix: ## Package the client for VS Code, with the server inside; prints its size
 	@scripts/bootstrap test
 	@scripts/editors/vscode-client package
 
-docs: ## Write the pages that are made from the code: docs/errors.md.
+docs: ## Write the pages that are made from the code: docs/errors.md and docs/training-plans.md.
 	@scripts/bootstrap test
 	$(BIN)/python scripts/errors_page.py >docs/errors.md
+	PYTHONPATH=. $(BIN)/python docs/training_plans.py >docs/training-plans.md
 
 bench-lsp: ## Measure how quick the language server is; prints each figure beside its goal.
 	@scripts/bootstrap test

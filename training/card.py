@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from training.config import Recipe
-
-# The licences of the bases that the recipes name, with the restrictions that a derived model has to pass on.
-_BASES = {
-    "bigcode/": (
-        "bigcode-openrail-m",
-        "The BigCode OpenRAIL-M licence of the base model applies to this model too. Its use restrictions (attachment A of the "
-        "licence) bind every user and have to be passed on with the model and with anything derived from it.",
-    ),
-}
+from training.provenance import SECTION, Base
 
 # The same bytes as assistant.template writes, for programs that render a model's own template.
 _STARCHAT = (
@@ -30,19 +23,15 @@ _CHATML = (
 JINJA = {"starchat": _STARCHAT, "chatml": _CHATML}
 
 
-def text(recipe: Recipe, notes: tuple[str, ...], licences: Mapping[str, int]) -> str:
-    """The card in Markdown with the hub's metadata on top."""
-    licence, restrictions = _of_base(recipe.base)
-    lines = ["---", f"license: {licence}", "library_name: transformers", "pipeline_tag: text-generation"]
-    lines += [f"base_model: {recipe.base}"] if recipe.base and not recipe.base.startswith((".", "/")) else []
-    lines += ["---", "", f"# {recipe.name}", "", recipe.about, "", "## Licences", ""]
-    lines += [
-        f"Base model: {recipe.base or 'none, trained from scratch'}. {restrictions}".rstrip(),
-        "",
-        "Training dialogues:",
-        "",
-    ]
-    lines += [f"- {name}: {count}" for name, count in sorted(licences.items(), key=lambda one: -one[1])]
+def text(recipe: Recipe, notes: tuple[str, ...], licences: Mapping[str, int], base: Base) -> str:
+    """The card in Markdown with the hub's metadata on top; it names no path of the machine that it is written on."""
+    lines = ["---", f"license: {base.licence}", *(f"{key}: {json.dumps(value)}" for key, value in base.name_and_link)]
+    lines += ["library_name: transformers", "pipeline_tag: text-generation"]
+    lines += [f"base_model: {base.ancestor}"] if base.ancestor else []
+    lines += ["---", "", f"# {recipe.name}", "", recipe.about, "", SECTION, "", base.sentence, ""]
+    lines += ["Training dialogues:", ""]
+    lines += [f"- {' '.join(name.split())}: {count}" for name, count in sorted(licences.items(), key=lambda one: -one[1])]
+    lines += ["", f"### Of {base.name}", "", *_quoted(base.said)] if base.said else []
     lines += ["", "## Data", "", *(f"- {note}" for note in notes), "", "## Use", ""]
     lines += [f"The chat template is {recipe.template}; a reply ends with its end token, which the configuration names.", ""]
     lines += [
@@ -52,6 +41,9 @@ def text(recipe: Recipe, notes: tuple[str, ...], licences: Mapping[str, int]) ->
     return "\n".join(lines)
 
 
-def _of_base(base: str) -> tuple[str, str]:
-    found = next((value for prefix, value in _BASES.items() if base.startswith(prefix)), None)
-    return found or ("other", "The licence of the base model applies to this model too." if base else "")
+def _quoted(lines: tuple[str, ...]) -> list[str]:
+    """Lines of a card, list items as a list and everything else as paragraphs."""
+    found: list[str] = []
+    for line in lines:
+        found += [line] if line.startswith("- ") and found and found[-1].startswith("- ") else ["", line]
+    return found[1:]

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from safetensors.numpy import save_file
 from assistant.errors import StorageError
 
 MANIFEST = "manifest.json"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Manifest:
 
     step: optimiser steps done, and so the position in the data.  updates: steps that were not skipped.
     world_size: ranks that wrote it.  shapes: shape of every trained tensor.
-    data, recipe: fingerprints of the packed data and of the keys that decide the curve.
+    data: fingerprint of the packed data.  recipe: the keys that decide the curve.
     rng: how random numbers follow from the step; no state of them is kept.
     """
 
@@ -50,7 +51,7 @@ class Manifest:
     world_size: int
     shapes: dict[str, list[int]]
     data: str
-    recipe: str
+    recipe: dict[str, Any]
     files: tuple[Seal, ...] = ()
     rng: str = "seeded anew each step from (seed, step, rank)"
     format: int = _FORMAT
@@ -132,13 +133,30 @@ def newest(folder: Path) -> tuple[Path, Manifest] | None:
     return None
 
 
+def described(folder: Path) -> tuple[Path, Manifest] | None:
+    """The newest checkpoint that says what it is, without a look at its files; None where there is none."""
+    for path in _complete(folder):
+        manifest = _manifest(path)
+        if manifest is not None:
+            return path, manifest
+    return None
+
+
 def verified(path: Path) -> Manifest | None:
     """The manifest of a checkpoint all of whose files have the bytes that were written; else None."""
+    manifest = _manifest(path)
+    try:
+        return manifest if manifest and all(_holds(path / one.name, one) for one in manifest.files) else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _manifest(path: Path) -> Manifest | None:
     try:
         raw = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         manifest = Manifest(**(raw | {"files": tuple(Seal(**one) for one in raw["files"])}))
         whole = manifest.format == _FORMAT and bool(manifest.files) and manifest.step == _step(path)
-        return manifest if whole and all(_holds(path / one.name, one) for one in manifest.files) else None
+        return manifest if whole and isinstance(manifest.recipe, dict) else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 

@@ -14,9 +14,15 @@ python -m training RECIPE [key=value ...]            train, and leave a model in
 python -m training RECIPE --plan [--json] [key=...]  say what it would take, before anything is loaded
 python -m training RECIPE --dry-run [key=value ...]  two steps and an export, to see that the whole road is open
 python -m training inspect RECIPE --rows N           show dialogues as the model will see them
-python -m training keys                              every key of a recipe, and what it means
+python -m training keys [KEY ...]                    every key of a recipe, or some, and what they mean
 """
-FLAGS = ("--plan", "--json", "--dry-run", "--rows", "--help", "-h")
+# The flags of each kind of command: one that would change nothing is refused, as a typing mistake would be.
+FLAGS = {
+    "": ("--help",),
+    "keys": ("--help",),
+    "inspect": ("--rows", "--help"),
+    "a recipe": ("--plan", "--json", "--dry-run", "--help"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,10 +48,13 @@ def _complain(sentence: str) -> None:
 
 def _dispatch(arguments: list[str]) -> int:
     flags, words = _sorted(arguments)
+    if "--help" in flags:
+        sys.stdout.write(_explanation())
+        return 0
     if not words:
         return _explain()
     if words[0] == "keys":
-        return _keys()
+        return _keys(words[1:])
     if words[0] == "inspect":
         from training import inspection
 
@@ -57,7 +66,8 @@ def _dispatch(arguments: list[str]) -> int:
         return _plan(recipe, as_json="--json" in flags)
     from training import launch
 
-    launch.run(dry(recipe) if "--dry-run" in flags else recipe)
+    trial = "--dry-run" in flags
+    launch.run(dry(recipe) if trial else recipe, trial=trial)
     return 0
 
 
@@ -67,11 +77,13 @@ def dry(recipe: config.Recipe) -> config.Recipe:
 
     folder = str(recipe.folder.with_name(f"{recipe.folder.name}-dry-run"))
     few = max(64, 2 * recipe.global_batch)
-    return replace(recipe, max_steps=2, max_dialogues=few, max_eval_dialogues=8, output=folder, push="")
+    # The few are seen as often as two steps need.
+    short = replace(recipe, max_steps=2, epochs=1e6, max_dialogues=few, max_eval_dialogues=8)
+    return replace(short, output=folder, push="")
 
 
 def _sorted(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
-    """Flags with their values, and everything else in order; flags that nobody knows are refused."""
+    """Flags with their values, and everything else in order; flags that the command does not know are refused."""
     flags: dict[str, str] = {}
     words: list[str] = []
     while arguments:
@@ -79,23 +91,41 @@ def _sorted(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
         name, equals, value = one.partition("=")
         if name == "--rows":
             flags[name] = value if equals else (arguments.pop(0) if arguments else "")
-            if not flags[name].isdigit():
-                raise UsageError(f"--rows is {flags[name]!r}.", "It must be a whole number.")
-        elif one in FLAGS:
-            flags[one] = ""
+            if not flags[name].isdigit() or not int(flags[name]):
+                raise UsageError(f"--rows is {flags[name]!r}.", "It must be a whole number of at least 1.")
         elif one.startswith("-"):
-            raise UsageError(f"The flag {one} is unknown.", f"Known flags: {', '.join(FLAGS[:4])}; keys are written key=value.")
+            flags["--help" if one == "-h" else one] = ""
         else:
             words.append(one)
+    _fitting(flags, words)
     return flags, words
+
+
+def _fitting(flags: dict[str, str], words: list[str]) -> None:
+    command = words[0] if words and words[0] in FLAGS else "a recipe" if words else ""
+    known = FLAGS[command]
+    for flag in flags:
+        if flag not in known:
+            what = f"with {command}" if command else "without a recipe"
+            raise UsageError(
+                f"The flag {flag} is unknown {what}.", f"Known there: {', '.join(known)}; keys are written key=value."
+            )
+    if "--plan" in flags and "--dry-run" in flags:
+        raise UsageError("--plan and --dry-run exclude each other.", "A plan runs nothing; a dry run takes two steps.")
+    if "--json" in flags and "--plan" not in flags:
+        raise UsageError("--json belongs to --plan.", "Add --plan; a run writes its numbers to report.json.")
+
+
+def _explanation() -> str:
+    lines = ["Fine-tunes a StarChat on dialogues, with DeepSpeed ZeRO-3, on one machine or many.", "", USAGE, "Recipes:"]
+    lines += [f"  {name:<16}{config.load(name).about}" for name in config.names()]
+    return "\n".join([*lines, ""])
 
 
 def _explain() -> int:
     from training import plan
 
-    lines = ["Fine-tunes a StarChat on dialogues, with DeepSpeed ZeRO-3, on one machine or many.", "", USAGE, "Recipes:"]
-    lines += [f"  {name:<16}{config.load(name).about}" for name in config.names()]
-    sys.stdout.write("\n".join([*lines, "", "On this machine, starchat-alpha would take:", ""]) + "\n")
+    sys.stdout.write(f"{_explanation()}\nOn this machine, starchat-alpha would take:\n\n")
     sys.stdout.write(plan.text(plan.make(config.load("starchat-alpha"))))
     return 0
 
@@ -108,7 +138,12 @@ def _plan(recipe: config.Recipe, *, as_json: bool) -> int:
     return 0
 
 
-def _keys() -> int:
-    for key, (kind, text) in config.describe().items():
+def _keys(wanted: list[str]) -> int:
+    """Print the keys that were asked for, or all."""
+    known = config.describe()
+    for key in wanted:
+        if key not in known:
+            raise UsageError(f"There is no key {key!r}.", "`python -m training keys` lists them all.")
+    for key, (kind, text) in ((key, known[key]) for key in wanted or known):
         sys.stdout.write(f"{key} ({kind})\n    {text}\n")
     return 0

@@ -194,7 +194,14 @@ def describe() -> dict[str, tuple[str, str]]:
     return found
 
 
+_POSITIVE = ("block", "global_batch", "micro_batch", "loss_chunk", "keep", "nodes", "max_bad_steps", "lora_rank", "lora_alpha")
+_COUNTS = ("layers", "width", "heads", "vocab", "max_steps", "max_dialogues", "max_eval_dialogues", "save_every", "eval_every")
+_NOT_NEGATIVE = (*_COUNTS, "seed", "weight_decay", "clip")
+
+
 def _rules(recipe: Recipe) -> Iterable[tuple[bool, str, str]]:
+    for key in _NOT_NEGATIVE:
+        yield not getattr(recipe, key) >= 0, f"{key} is {getattr(recipe, key)}.", "It must be at least 0."
     new = (recipe.layers, recipe.width, recipe.heads, recipe.vocab)
     yield (
         bool(recipe.base) and any(new),
@@ -205,21 +212,18 @@ def _rules(recipe: Recipe) -> Iterable[tuple[bool, str, str]]:
     yield bool(recipe.heads) and recipe.width % max(recipe.heads, 1) != 0, "width is no multiple of heads.", "Change one."
     yield recipe.adapter != "none" and not recipe.base, "An adapter needs a base model.", "Set base, or adapter=none."
     yield recipe.adapter == "qlora" and recipe.offload != "none", "qlora and offload exclude each other.", "Use offload=none."
-    on_cpu = recipe.gpus.startswith("cpu")
-    yield on_cpu and recipe.attention != "sdpa", "Flash attention needs a GPU.", "Use attention=sdpa."
+    yield recipe.gpus.startswith("cpu") and recipe.attention != "sdpa", "Flash attention needs a GPU.", "Use attention=sdpa."
     yield (
         len(recipe.weights) not in (0, len(recipe.data)),
         f"{len(recipe.weights)} weights for {len(recipe.data)} sources.",
         "Give one weight for each source in data, or none.",
     )
     yield min(recipe.weights, default=1.0) < 0, "A weight is negative.", "Use 0 to leave a source out."
-    for key in ("block", "global_batch", "micro_batch", "loss_chunk", "keep", "nodes", "max_bad_steps"):
+    for key in _POSITIVE:
         yield getattr(recipe, key) < 1, f"{key} is {getattr(recipe, key)}.", "It must be at least 1."
-    for key in ("eval_share", "warmup", "final_learning_rate"):
+    for key in ("eval_share", "warmup", "final_learning_rate", "lora_dropout"):
         yield not 0 <= getattr(recipe, key) < 1, f"{key} is {getattr(recipe, key)}.", "It must be at least 0 and below 1."
     yield recipe.epochs <= 0 and recipe.max_steps <= 0, "Neither epochs nor max_steps is positive.", "Set one of them."
-    for key in ("max_steps", "max_dialogues", "max_eval_dialogues", "save_every", "eval_every", "weight_decay", "clip"):
-        yield not getattr(recipe, key) >= 0, f"{key} is {getattr(recipe, key)}.", "It must be at least 0."
     yield not recipe.epochs < math.inf, f"epochs is {recipe.epochs}.", "It must be a number; max_steps=N ends a run earlier."
     yield not 0 < recipe.beta2 < 1, f"beta2 is {recipe.beta2}.", "It must be above 0 and below 1."
     yield not 0 < recipe.learning_rate < 1, f"learning_rate is {recipe.learning_rate}.", "It must be above 0 and below 1."
@@ -246,7 +250,7 @@ def _split(argument: str) -> tuple[str, str]:
         raise UsageError(
             f"{argument!r} is not understood.", "Overrides are written key=value; `python -m training keys` lists them."
         )
-    return key.removeprefix("--"), value
+    return key, value
 
 
 def _merge(recipe: Recipe, given: Mapping[str, object], origin: str) -> Recipe:

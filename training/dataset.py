@@ -68,20 +68,20 @@ def load(recipe: Recipe, rejects_file: Path | None = None) -> Corpus:
     if not recipe.data:
         raise UsageError(f"The recipe {recipe.name} names no data.", "Set data=FILE.jsonl, a folder or a hub data set.")
     rejects: list[Reject] = []
+    counts: Counter[str] = Counter()
     read: dict[Split, list[list[Dialogue]]] = {
-        split: [_source(name, split, rejects) for name in recipe.data] for split in ("train", "test")
+        split: [_source(name, split, rejects, counts) for name in recipe.data] for split in ("train", "test")
     }
     if rejects_file:
         write_rejects(rejects_file, rejects)
-    _stop_if_many(rejects, sum(len(part) for parts in read.values() for part in parts), rejects_file)
+    _stop_if_many(rejects, counts.total(), rejects_file)
     notes = [f"data: {', '.join(sources.origin(name) for name in recipe.data)}"]
     for split, parts in read.items():
-        read[split] = [_kept(part, recipe, notes, f"{name} ({split})") for name, part in zip(recipe.data, parts, strict=True)]
+        named = zip(recipe.data, parts, strict=True)
+        read[split] = [_kept(part, recipe, notes, f"{sources.origin(name)} ({split})") for name, part in named]
     train, test = _split(_mixed(read["train"], recipe), [one for part in read["test"] for one in part], recipe, notes)
     if not train:
-        raise InputError(
-            f"No dialogue is left to train on in {', '.join(recipe.data)}.", "Check the filters and the rejects file."
-        )
+        raise _nothing(recipe, counts)
     chosen = _some(train, recipe.max_dialogues, recipe), _some(test, recipe.max_eval_dialogues, recipe)
     train, test = ([_introduced(one, recipe) for one in part] for part in chosen)
     return Corpus(tuple(train), tuple(test), tuple(rejects), tuple(notes))
@@ -115,9 +115,21 @@ def dialogues(row: Row) -> list[Dialogue]:
     return [Dialogue(_conversation(path), tree, row.source, row.line, licence, language) for path in found]
 
 
-def _source(name: str, split: Split, rejects: list[Reject]) -> list[Dialogue]:
+def _nothing(recipe: Recipe, counts: Counter[str]) -> InputError:
+    """Why there is nothing to train on: no rows, or none that the recipe's keys leave."""
+    named = ", ".join(map(sources.place, recipe.data))
+    if not counts.total():
+        return InputError(f"There is no row to train on in {named}.", "Name data with one JSON object on each line.")
+    keys = [key for key in ("languages", "code_only", "weights") if getattr(recipe, key)]
+    cause = f"Change {' or '.join(keys)}" if keys else "Take rows out of the test file whose trees training needs"
+    return InputError(f"No dialogue is left to train on of {counts.total()} rows in {named}.", f"{cause}, or name more data.")
+
+
+def _source(name: str, split: Split, rejects: list[Reject], counts: Counter[str]) -> list[Dialogue]:
+    """The good dialogues of a source's split; bad rows are added to `rejects`, and all rows to `counts` under its name."""
     found: list[Dialogue] = []
     for row in sources.rows(name, split):
+        counts[name] += 1
         try:
             found += dialogues(row)
         except ValueError as error:
@@ -178,8 +190,7 @@ def _tree(value: Mapping[str, Any], messages: list[dict[str, str]]) -> str:
     return hashlib.sha256(repr(first).encode("utf-8", "replace")).hexdigest()[:24]
 
 
-def _stop_if_many(rejects: list[Reject], good: int, rejects_file: Path | None) -> None:
-    rows = good + len(rejects)
+def _stop_if_many(rejects: list[Reject], rows: int, rejects_file: Path | None) -> None:
     if not rejects or len(rejects) <= REJECT_LIMIT * rows:
         return
     shown = "; ".join(f"{one.source} line {one.line}: {one.reason}" for one in rejects[:3])

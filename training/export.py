@@ -18,7 +18,7 @@ from torch import Tensor
 from assistant.conversation import start
 from assistant.errors import DownloadError, ModelError, StorageError
 from assistant.template import encode, stop_ids
-from training import adapters, card, vocabulary
+from training import adapters, card, provenance, vocabulary
 from training.config import Recipe
 from training.encoding import TEMPLATES, Vocabulary
 from training.model import DTYPES
@@ -70,8 +70,10 @@ def save(engine: Any, recipe: Recipe, words: Vocabulary, folder: Path) -> Saved 
 
 
 def describe(folder: Path, notes: tuple[str, ...], licences: Mapping[str, int], recipe: Recipe) -> None:
-    """Write the model card; the weights are safe by then."""
-    (folder / MODEL / "README.md").write_text(card.text(recipe, notes, licences), encoding="utf-8")
+    """Write the model card and what licences go with it; the weights are safe by then."""
+    page = card.text(recipe, notes, licences, provenance.base_of(recipe))
+    (folder / MODEL / provenance.CARD).write_text(page, encoding="utf-8")
+    provenance.hand_on(recipe, folder / MODEL)
 
 
 def push(model: Path, name: str) -> None:

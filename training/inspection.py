@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from itertools import groupby
 
 from rich.console import Console
@@ -9,14 +10,16 @@ from rich.text import Text
 
 from training import dataset, vocabulary
 from training.config import Recipe
-from training.encoding import TEMPLATES, Vocabulary, pieces
+from training.encoding import TEMPLATES, Vocabulary, control_names, pieces
 
 
 def show(recipe: Recipe, rows: int) -> int:
     """Print the first `rows` dialogues: where they come from, their text by template, their ids and trained tokens."""
     console = Console(highlight=False)
+    console.print(Text.assemble(("trained", "bold green"), ", ", ("control token", "underline")))
     corpus = dataset.load(recipe)
     words = Vocabulary(vocabulary.obtain(recipe, corpus))
+    controls = {words.control_id(name) for name in control_names(TEMPLATES[recipe.template])}
     for note in corpus.notes:
         console.print(note, style="dim")
     for dialogue in corpus.train[:rows]:
@@ -26,16 +29,18 @@ def show(recipe: Recipe, rows: int) -> int:
             console.print(
                 f"piece {number} of {len(cut.encoded)}: {len(encoded.ids)} tokens, {sum(encoded.trained)} trained", style="dim"
             )
-            console.print(coloured(list(encoded.ids), list(encoded.trained), words))
+            console.print(coloured(list(encoded.ids), list(encoded.trained), words, controls))
             console.print(" ".join(map(str, encoded.ids)), style="dim")
         if cut.left_out:
             console.print(f"{cut.left_out} exchange(s) longer than {recipe.block} tokens are left out", style="yellow")
     return 0
 
 
-def coloured(ids: list[int], trained: list[bool], words: Vocabulary) -> Text:
-    """The text of `ids`, what is trained in bold green."""
+def coloured(ids: list[int], trained: list[bool], words: Vocabulary, controls: Set[int | None]) -> Text:
+    """The text of `ids`: what is trained in bold green, control tokens underlined, unlike the same characters in content."""
     shown = Text()
-    for flag, group in groupby(zip(ids, trained, strict=True), key=lambda one: one[1]):
-        shown.append(words.decode([token for token, _ in group]), style="bold green" if flag else "")
+    marked = zip(ids, trained, strict=True)
+    for (flag, control), group in groupby(marked, key=lambda one: (one[1], one[0] if one[0] in controls else None)):
+        style = " ".join(["bold green"] * flag + ["underline"] * (control is not None))
+        shown.append(words.decode([token for token, _ in group]), style=style)
     return shown

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
+import shutil
 import signal
 import socket
 import sys
@@ -18,7 +20,7 @@ from tempfile import TemporaryDirectory
 from filelock import FileLock, Timeout
 
 from assistant.errors import AssistantError, Cancelled, StorageError, UsageError, from_code
-from training import dataset, prepared, vocabulary
+from training import dataset, prepared, sources, vocabulary
 from training.config import Recipe
 from training.encoding import Vocabulary
 from training.machine import Machine, describe, disk_free_gib, is_imagined
@@ -26,35 +28,87 @@ from training.reasons import brief
 from training.zero_config import zero_config
 
 
-def run(recipe: Recipe) -> None:
+def run(recipe: Recipe, *, trial: bool = False) -> None:
     """Train the recipe on this machine (or this machine's share of several), from data to the saved model.
+
+    A `trial` always begins anew and keeps no checkpoint.
 
     Raises:
         StorageError: the output folder is in use or cannot be written.
+        UsageError: a package, or a key that the run needs, is missing; or the folder holds a run with other keys.
         AssistantError: whatever stopped a rank, as the rank said it.
     """
-    if find_spec("deepspeed") is None:
-        raise UsageError("Training needs DeepSpeed, which is not installed.", "Install the extra: pip install -e '.[train]'")
     recipe = with_hostfile(recipe)
+    machine = _machine(recipe)
+    _installed(recipe)
+    with _alone(recipe.local_folder):
+        if trial:
+            shutil.rmtree(recipe.folder / "checkpoints", ignore_errors=True)
+        _whole(recipe, machine)
+        if trial:
+            shutil.rmtree(recipe.folder / "checkpoints", ignore_errors=True)
+    _tell(recipe)
+    if trial:
+        sys.stderr.write(f"The whole road is open. {recipe.folder} can be removed.\n")
+
+
+def _machine(recipe: Recipe) -> Machine:
+    """Where the run takes place; contradictions are refused here, before anything is read."""
     if is_imagined(recipe.gpus):
         raise UsageError(f"gpus={recipe.gpus} describes a machine for a plan.", "Add --plan, or use gpus=auto.")
     machine = describe(recipe.gpus)
     machine = replace(machine, count=machine.count * recipe.nodes)
-    # Contradictions are refused here, before anything is read; the ranks make the same configuration again.
+    if machine.is_cpu and recipe.attention != "sdpa":
+        raise UsageError("Flash attention needs a GPU, and none was found.", "Use attention=sdpa.")
+    # The ranks make the same configuration again.
     zero_config(recipe, machine.count, cpu=machine.is_cpu)
-    with _alone(recipe.local_folder):
-        try:
-            notes, licences = ready(recipe)
-        except OSError as error:
-            raise _unusable(recipe.local_folder, error) from error
-        _room(recipe)
-        _ranks(recipe, machine, notes, licences)
+    return machine
+
+
+def _installed(recipe: Recipe) -> None:
+    """Refuse a run that would end for want of a package or an account, some of them only after hours."""
+    if find_spec("deepspeed") is None:
+        raise UsageError("Training needs DeepSpeed, which is not installed.", "Install the extra: pip install -e '.[train]'")
+    if recipe.adapter == "qlora" and find_spec("bitsandbytes") is None:
+        raise UsageError("adapter=qlora needs bitsandbytes.", "Install the extra: pip install -e '.[gpu]'")
+    if recipe.attention == "flash_attention_2" and find_spec("flash_attn") is None:
+        raise UsageError("attention=flash_attention_2 needs the package flash-attn.", "Install it, or use attention=sdpa.")
+    if recipe.push:
+        from huggingface_hub import get_token
+
+        if not get_token():
+            raise UsageError(
+                f"push={recipe.push}, but nobody is logged in to the hub.", "Run `hf auth login`, or leave push empty."
+            )
+
+
+def _whole(recipe: Recipe, machine: Machine) -> None:
+    from training import resume
+
+    resume.refuse_other_keys(recipe, recipe.folder / "checkpoints")
+    try:
+        notes, licences = ready(recipe)
+    except OSError as error:
+        raise _unusable(recipe.local_folder, error) from error
+    _ranks(recipe, machine, notes, licences, _room(recipe))
+
+
+def _tell(recipe: Recipe) -> None:
+    """What the run came to, and what to do with it."""
+    found = json.loads((recipe.folder / "report.json").read_text(encoding="utf-8"))
+    losses = [found["eval_loss_first"], found["eval_loss_last"]]
+    shown = "eval loss {:.4f} → {:.4f}, ".format(*losses) if None not in losses else ""
+    model = recipe.folder / "model"
+    lines = [f"done: {shown}{found['tokens_per_second']:,.0f} tokens/s; the report is {recipe.folder / 'report.md'}"]
+    lines.append(f'ask it:       assistant ask -m {shlex.quote(str(model))} "…"')
+    lines.append(f"give a name:  assistant models add {shlex.quote(str(model))} --name {shlex.quote(recipe.name)}")
+    sys.stderr.writelines(f"{line}\n" for line in lines)
 
 
 def ready(recipe: Recipe) -> tuple[tuple[str, ...], dict[str, int]]:
     """Read, check, encode and pack the data into the run's folder; gives the notes and licences of the report."""
     folder = recipe.local_folder
-    sys.stderr.write(f"reading {', '.join(recipe.data)}\n")
+    sys.stderr.write(f"reading {', '.join(map(sources.place, recipe.data))}\n")
     corpus = dataset.load(recipe, folder / "rejects.jsonl")
     tokenizer = vocabulary.obtain(recipe, corpus)
     vocabulary.save(tokenizer, folder / "tokenizer")
@@ -64,7 +118,7 @@ def ready(recipe: Recipe) -> tuple[tuple[str, ...], dict[str, int]]:
     notes = [*corpus.notes, f"{facts.trained_share:.1%} of {facts.tokens:,} tokens are trained"]
     notes.append(f"{facts.blocks} blocks of {recipe.block} tokens, {facts.fill:.1%} full; {len(test)} blocks for evaluation")
     if rejects:
-        notes.append(f"{len(rejects)} rows or parts of rows were not used; they are listed in {folder / 'rejects.jsonl'}")
+        notes.append(f"{len(rejects)} rows or parts of rows were not used (rejects.jsonl of the run)")
     sys.stderr.writelines(f"{note}\n" for note in notes)
     return tuple(notes), dict(corpus.licences)
 
@@ -92,8 +146,8 @@ def _unusable(folder: Path, error: OSError) -> StorageError:
     return StorageError(f"The output folder {folder} cannot be used: {error}.", "Check its permissions and space.")
 
 
-def _room(recipe: Recipe) -> None:
-    """Refuse what the disk cannot hold; memory is judged by a formula, and so only warned of."""
+def _room(recipe: Recipe) -> float:
+    """Refuse what the disk cannot hold; memory is judged by a formula, and so only warned of.  Gives that of a rank, in GiB."""
     from training import plan
 
     made = plan.make(recipe)
@@ -104,9 +158,10 @@ def _room(recipe: Recipe) -> None:
             "Use keep=1, or output=FOLDER on another disk.",
         )
     sys.stderr.writelines(f"! {problem}\n" for problem in made.problems)
+    return made.gpu_gib_per_rank
 
 
-def _ranks(recipe: Recipe, machine: Machine, notes: tuple[str, ...], licences: dict[str, int]) -> None:
+def _ranks(recipe: Recipe, machine: Machine, notes: tuple[str, ...], licences: dict[str, int], planned_gib: float) -> None:
     from torch.distributed import DistError
     from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -134,7 +189,7 @@ def _ranks(recipe: Recipe, machine: Machine, notes: tuple[str, ...], licences: d
             monitor_interval=0.2,
         )
         try:
-            elastic_launch(config, main)(Job(recipe, machine, notes, licences))
+            elastic_launch(config, main)(Job(recipe, machine, notes, licences, planned_gib))
         except SignalException as error:
             raise Cancelled("The run was stopped.", "The same command goes on from the newest checkpoint.") from error
         except ChildFailedError as error:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from training import shapes
 from training.config import Recipe
 from training.export import Saved
 from training.machine import Machine
 from training.prepared import Facts
+from training.progress import mfu
+from training.sample import Sample
 from training.trainer import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Memory of a rank in GiB: the most that any has held, and what was planned (None where no plan was made)."""
+
+    held: float
+    planned: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +38,8 @@ class Outcome:
     test: Facts
     notes: tuple[str, ...]
     saved: Saved | None
+    memory: Memory
+    samples: tuple[Sample, ...]
 
 
 def write(folder: Path, recipe: Recipe, machine: Machine, steps: Sequence[Step], outcome: Outcome) -> None:
@@ -42,6 +56,7 @@ def summary(recipe: Recipe, machine: Machine, steps: Sequence[Step], outcome: Ou
     losses = [step.loss for step in steps if math.isfinite(step.loss)]
     # The first step pays for the start of every kernel.
     timed = steps[1:] or steps
+    speed = sum(step.tokens for step in timed) / max(1e-9, sum(step.seconds for step in timed))
     return {
         "recipe": recipe.name,
         "world_size": machine.count,
@@ -55,11 +70,22 @@ def summary(recipe: Recipe, machine: Machine, steps: Sequence[Step], outcome: Ou
         "train_loss_last": losses[-1] if losses else None,
         "trained_token_share": outcome.train.trained_share,
         "tokens": sum(step.tokens for step in steps),
-        "tokens_per_second": sum(step.tokens for step in timed) / max(1e-9, sum(step.seconds for step in timed)),
+        "tokens_per_second": speed,
+        "mfu": _mfu(recipe, machine, speed),
+        "memory_gib_per_rank": round(outcome.memory.held, 3),
+        "planned_gib_per_rank": None if outcome.memory.planned is None else round(outcome.memory.planned, 3),
         "train_data": asdict(outcome.train),
         "test_data": asdict(outcome.test),
         "model": asdict(outcome.saved) if outcome.saved else None,
+        "samples": [asdict(one) for one in outcome.samples],
     }
+
+
+def _mfu(recipe: Recipe, machine: Machine, speed: float) -> float | None:
+    """The share of the peak that the run reached; None where the peak is not known."""
+    if not machine.peak_tflops:
+        return None
+    return mfu(speed, shapes.flops_per_token(shapes.shape(recipe), adapter=recipe.adapter != "none"), machine)
 
 
 def _page(recipe: Recipe, numbers: dict[str, Any], outcome: Outcome, *, plotted: bool) -> str:
@@ -72,6 +98,9 @@ def _page(recipe: Recipe, numbers: dict[str, Any], outcome: Outcome, *, plotted:
     lines += [f"| eval loss, first → last | {_shown(numbers['eval_loss_first'])} → {_shown(numbers['eval_loss_last'])} |"]
     lines += [f"| train loss, first → last | {_shown(numbers['train_loss_first'])} → {_shown(numbers['train_loss_last'])} |"]
     lines += [f"| content tokens a second | {numbers['tokens_per_second']:,.0f} |"]
+    lines += [f"| model FLOPs utilisation | {numbers['mfu']:.1%} |"] if numbers["mfu"] is not None else []
+    planned = "" if outcome.memory.planned is None else f", planned {outcome.memory.planned:.1f}"
+    lines += [f"| memory of a rank, at most | {outcome.memory.held:.1f} GiB{planned} |"]
     lines += [f"| trained tokens | {train.trained_tokens:,} of {train.tokens:,} ({train.trained_share:.1%}) |"]
     lines += [f"| blocks of {recipe.block} tokens | {train.blocks:,}, {train.fill:.1%} full |"]
     lines += [f"| exchanges longer than a block, left out | {train.left_out} |"]
@@ -80,9 +109,20 @@ def _page(recipe: Recipe, numbers: dict[str, Any], outcome: Outcome, *, plotted:
         lines += [f"| model | {saved.tensors} tensors, {saved.bytes / 1e6:,.1f} MB |"]
         lines += [f"| logits after loading it again | differ by {saved.difference:.2g} |"]
     lines += ["", "Losses are means over trained tokens: what the assistant writes, up to and including its end token.", ""]
+    lines += _conversation(outcome.samples)
     lines += ["## Data", "", *(f"- {note}" for note in outcome.notes), "", "## Recipe", "", "```toml"]
     lines += [f"{key} = {json.dumps(value)}" for key, value in asdict(recipe).items() if value not in ("", ())]
     return "\n".join([*lines, "```", ""])
+
+
+def _conversation(samples: Sequence[Sample]) -> list[str]:
+    """What the saved model answers; each answer in a fence that is longer than any inside it."""
+    lines = ["## What it answers", ""] if samples else []
+    for one in samples:
+        fence = "`" * max(4, 1 + max((len(run) for run in re.findall("`+", one.answer)), default=0))
+        end = f"It ended by itself after {one.tokens} tokens." if one.ended else f"It was cut after {one.tokens} tokens."
+        lines += [f"> {one.question}", "", fence, one.answer, fence, "", end, ""]
+    return lines
 
 
 def _plot(folder: Path, name: str, steps: Sequence[Step], first: float | None) -> bool:
@@ -111,6 +151,7 @@ def _plot(folder: Path, name: str, steps: Sequence[Step], first: float | None) -
     if measured:
         axes.plot(*zip(*measured, strict=True), marker="o", color="C1", label="eval")
     axes.set(title=name, xlabel="optimiser step", ylabel="cross-entropy of trained tokens (nats)")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     axes.legend()
     for suffix in ("png", "svg"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from contextlib import ExitStack
@@ -22,7 +21,9 @@ from training.config import Recipe
 
 # Keys that may differ between a run and its continuation, because the curve does not depend on them.
 _FREE = {
+    "name",
     "about",
+    "data",  # what was read of it is compared instead
     "gpus",
     "nodes",
     "rendezvous",
@@ -63,7 +64,7 @@ def save(engine: Any, recipe: Recipe, folder: Path, step: int, data: str) -> Sto
     if rank == 0 and all(len(one) == len(zero_state.KINDS) for one in seals):
         written = tuple(seal for one in seals for seal in one)
         shapes, done = zero_state.shapes(engine), zero_state.updates(engine)
-        manifest = Manifest(step, done, ranks, shapes, data, fingerprint(recipe), written)
+        manifest = Manifest(step, done, ranks, shapes, data, deciding(recipe), written)
         problem = _attempt(lambda: checkpoints.commit(partial, manifest)) or _attempt(
             lambda: checkpoints.prune(folder, recipe.keep)
         )
@@ -98,20 +99,43 @@ def resume(engine: Any, recipe: Recipe, folder: Path, data: str) -> int:  # noqa
     return manifest.step
 
 
-def fingerprint(recipe: Recipe) -> str:
-    """Sixteen hex digits of the keys that decide the curve."""
+def deciding(recipe: Recipe) -> dict[str, Any]:
+    """The keys that decide the curve, as JSON holds them."""
     chosen = {key: value for key, value in asdict(recipe).items() if key not in _FREE}
-    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
+    plain: dict[str, Any] = json.loads(json.dumps(chosen))
+    return plain
+
+
+def refuse_other_keys(recipe: Recipe, folder: Path) -> None:
+    """Compare the recipe with a folder's newest checkpoint, before anything is read or written.
+
+    Raises:
+        UsageError: it is of a recipe with another curve; the message names the keys.
+    """
+    found = checkpoints.described(folder)
+    if found and (other := _other_keys(found[1], recipe)):
+        raise UsageError(f"The checkpoint {found[0]} is of a recipe with other keys: {other}.", _ELSEWHERE)
+
+
+_ELSEWHERE = "Set them back, choose another output folder, or remove its checkpoints to begin anew."
+
+
+def _other_keys(manifest: Manifest, recipe: Recipe) -> str:
+    now = deciding(recipe)
+    differ = [key for key, value in now.items() if manifest.recipe.get(key) != value]
+    shown = [f"{key} was {json.dumps(manifest.recipe.get(key))}, is {json.dumps(now[key])}" for key in differ]
+    return "; ".join(shown)
 
 
 def _same(manifest: Manifest, engine: Any, recipe: Recipe, data: str, path: Path) -> None:  # noqa: ANN401 - untyped
-    remedy = "Choose another output folder, or remove its checkpoints to begin anew."
+    other = _other_keys(manifest, recipe)
+    named = f": {other}" if other else ""
     if manifest.shapes != zero_state.shapes(engine):
-        raise ModelError(f"The checkpoint {path} is of another model.", remedy)
+        raise ModelError(f"The checkpoint {path} is of another model{named}.", _ELSEWHERE)
+    if other:
+        raise UsageError(f"The checkpoint {path} is of a recipe with other keys{named}.", _ELSEWHERE)
     if manifest.data != data:
-        raise UsageError(f"The checkpoint {path} was trained on other data.", remedy)
-    if manifest.recipe != fingerprint(recipe):
-        raise UsageError(f"The checkpoint {path} is of a recipe with other keys.", remedy)
+        raise UsageError(f"The checkpoint {path} was trained on other data than {', '.join(recipe.data)}.", _ELSEWHERE)
 
 
 def _shard(engine: Any, partial: Path, rank: int, kind: str) -> Seal:  # noqa: ANN401 - DeepSpeed is untyped

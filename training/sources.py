@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -39,6 +39,10 @@ def rows(source: str, split: Split) -> Iterator[Row]:
     elif source == "made":  # beside others, whose test split is what counts
         yield from _made(split) if split == "train" else ()
     elif Path(source).is_dir():
+        if not _files(Path(source), "train"):
+            raise InputError(
+                f"The folder {source} holds no train*.jsonl or train*.jsonl.gz.", "Name a .jsonl file, or such a folder."
+            )
         for path in _files(Path(source), split):
             yield from _read(path)
     elif source.endswith((".jsonl", ".jsonl.gz", ".json.gz")) or Path(source).is_file():
@@ -48,13 +52,19 @@ def rows(source: str, split: Split) -> Iterator[Row]:
 
 
 def origin(source: str) -> str:
-    """A sentence that says where the rows of `source` come from."""
-    if source == "made":
+    """What the rows of `source` are, without any path, for pages that may be passed on."""
+    if source == "made" or (source == "dialogues" and _dialogue_folder() is None):
         return "dialogues made by the recipe itself"
+    where = place(source)
+    return Path(where).resolve().name if Path(where).exists() else where
+
+
+def place(source: str) -> str:
+    """Where the rows of `source` lie, for the user of this machine."""
     if source != "dialogues":
         return source
     folder = _dialogue_folder()
-    return str(folder) if folder else "dialogues made by the recipe itself (set STARCHAT_DATA to a folder with real ones)"
+    return str(folder) if folder else "made dialogues (set STARCHAT_DATA to a folder with real ones)"
 
 
 def _dialogues(split: Split) -> Iterator[Row]:
@@ -112,12 +122,16 @@ def _parse(source: str, line: int, raw: bytes) -> Row:
     return Row(source, line, value)
 
 
+# Names of splits on the hub, best first; some data sets put the kind of training behind them.
+_SPLITS: dict[Split, tuple[str, ...]] = {"train": ("train",), "test": ("test", "validation", "eval")}
+
+
 def _hub(source: str, split: Split) -> Iterator[Row]:
     from datasets import get_dataset_split_names, load_dataset
 
-    wanted = ("train", "train_sft") if split == "train" else ("test", "test_sft", "validation")
     try:
-        found = next((name for name in wanted if name in get_dataset_split_names(source)), None)
+        names = list(map(str, get_dataset_split_names(source)))
+        found = split_of(names, split)
         loaded = load_dataset(source, split=found) if found else []
     except Exception as error:
         # The library raises many kinds for one event: the data set is not to be had.
@@ -125,5 +139,15 @@ def _hub(source: str, split: Split) -> Iterator[Row]:
             f"The data set {source!r} is neither a file nor to be had from the hub: {brief(error)}.",
             "Check the name and the network, or name a local .jsonl file.",
         ) from error
+    if split == "train" and not found:
+        raise InputError(f"The data set {source!r} has no split `train`; it has {', '.join(names)}.", "Use another data set.")
     for line, value in enumerate(loaded, start=1):
         yield Row(source, line, dict(value))
+
+
+def split_of(names: Sequence[str], split: Split) -> str | None:
+    """Which of a data set's `names` is its `split`: the plain one, or one such as `train_sft`; None where there is none."""
+    wanted = _SPLITS[split]
+    likely = [*wanted, *(f"{one}_{kind}" for one in wanted for kind in ("sft", "ift"))]
+    further = [name for one in wanted for name in names if name.startswith(f"{one}_")]
+    return next((name for name in [*likely, *further] if name in names), None)

@@ -22,7 +22,7 @@ import torch
 import torch.distributed as dist
 
 from assistant.errors import AssistantError, OutOfMemory, StorageError, UsageError
-from training import attention, export, loss, model, prepared, records, report, resume, shapes, trainer, vocabulary
+from training import attention, export, loss, model, prepared, records, report, resume, sample, shapes, trainer, vocabulary
 from training.config import Recipe
 from training.encoding import Vocabulary
 from training.machine import Machine
@@ -38,12 +38,16 @@ _NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EP
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the launcher hands to every rank: the recipe, the machine, and the sentences about the data for the report."""
+    """What the launcher hands to every rank: the recipe, the machine, and what it knows of data and memory for the report.
+
+    planned_gib: memory of a rank by the plan's formulas; None where no plan was made.
+    """
 
     recipe: Recipe
     machine: Machine
     notes: tuple[str, ...]
     licences: dict[str, int]
+    planned_gib: float | None = None
 
 
 def main(job: Job) -> None:
@@ -56,9 +60,12 @@ def main(job: Job) -> None:
         _work(job)
     except AssistantError as error:
         _leave(job, error)
-    except torch.OutOfMemoryError as error:
-        message = f"The memory of the GPU is full: {brief(error)}."
-        _leave(job, OutOfMemory(message, "`--plan` says which keys make it fit."))
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        _leave(job, _full(job, error))
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):  # torch has no error of its own for the memory of a host
+            raise
+        _leave(job, _full(job, error))
     except OSError as error:
         if error.errno not in _NOT_WRITABLE:
             raise
@@ -67,6 +74,12 @@ def main(job: Job) -> None:
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _full(job: Job, error: BaseException) -> OutOfMemory:
+    where = "the host" if job.machine.is_cpu else "the GPU"
+    planned = "" if job.planned_gib is None else f" A rank was planned to take {job.planned_gib:.1f} GiB."
+    return OutOfMemory(f"The memory of {where} is full: {brief(error)}.{planned}", "`--plan` says which keys make it fit.")
 
 
 def _leave(job: Job, error: AssistantError) -> NoReturn:
@@ -98,18 +111,37 @@ def _work(job: Job) -> None:
     if dist.get_rank() == 0:
         _say(f"resumed at step {done}" if done else f"{run.schedule.steps} steps on {job.machine}")
     metrics += _train(run, done, job, metrics)
+    held = _most_held(run)
     if dist.get_rank() == 0:
         _say("saving the model")
     # The weights come first; card, report and upload cannot lose them any more.
     saved = export.save(run.engine, recipe, words, folder)
     if dist.get_rank() == 0:
         export.describe(folder, job.notes, job.licences, recipe)
-        report.write(
-            folder, recipe, job.machine, metrics, report.Outcome(start, run.train.facts, run.test.facts, job.notes, saved)
-        )
+        memory = report.Memory(held, job.planned_gib)
+        facts = (run.train.facts, run.test.facts)
+        outcome = report.Outcome(start, *facts, job.notes, saved, memory, _answers(folder, recipe, words))
+        report.write(folder, recipe, job.machine, metrics, outcome)
         if recipe.push:
             export.push(folder / export.MODEL, recipe.push)
     dist.barrier()
+
+
+def _answers(folder: Path, recipe: Recipe, words: Vocabulary) -> tuple[sample.Sample, ...]:
+    """What the model says; the run is complete without it."""
+    try:
+        return sample.answers(folder / export.MODEL, recipe, words)
+    except Exception as error:
+        # Whatever keeps the saved model from answering here is worth a line, and not the run.
+        _say(f"No sample of the model's answers: {brief(error)}.")
+        return ()
+
+
+def _most_held(run: trainer.Run) -> float:
+    """The most memory that any rank has held, in GiB; called by all ranks."""
+    most = torch.tensor(memory_gib(run.engine.device), device=run.engine.device)
+    dist.all_reduce(most, op=dist.ReduceOp.MAX)
+    return float(most)
 
 
 def _join(machine: Machine) -> None:

@@ -8,9 +8,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from training import checkpoints
+from assistant.errors import UsageError
+from training import checkpoints, config, resume
 
 SCALE = float(os.environ.get("STARCHAT_SCALE", "0.05"))
 WRITER = Path(__file__).with_name("writer.py")
@@ -107,3 +109,15 @@ def test_pruning_keeps_the_newest_and_clears_what_was_left_half_written(three):
     checkpoints.begin(three, 99)
     checkpoints.prune(three, keep=1)
     assert [path.name for path in sorted(three.iterdir())] == [f"step-{_newest(three):08d}"]
+
+
+def test_another_recipe_is_refused_by_its_keys_before_anything_is_read(tmp_path):
+    recipe = config.load("tiny")
+    partial = checkpoints.begin(tmp_path, 7)
+    seal = checkpoints.write_shard(partial, "rank-00000.master.safetensors", {"weight": np.zeros(3, dtype=np.float32)})
+    manifest = checkpoints.Manifest(7, 7, 1, {"weight": [3]}, "data", resume.deciding(recipe), (seal,))
+    checkpoints.commit(partial, manifest)
+    for free in ("gpus=cpu:1", "micro_batch=2", "data=elsewhere.jsonl", "output=elsewhere"):
+        resume.refuse_other_keys(config.load("tiny", [free]), tmp_path)
+    with pytest.raises(UsageError, match=r"learning_rate was 0.004, is 0.01; seed was 42, is 5\. Set them back"):
+        resume.refuse_other_keys(config.load("tiny", ["learning_rate=0.01", "seed=5"]), tmp_path)

@@ -8,7 +8,7 @@ import pytest
 
 from assistant.commands import command
 from assistant.errors import InputError
-from training import config, dataset, trees
+from training import config, dataset, sources, trees
 
 GOOD = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}], "license": "MIT"}
 
@@ -68,8 +68,24 @@ def test_more_than_one_bad_row_in_a_hundred_stops_and_names_the_first(tmp_path):
 
 @pytest.mark.parametrize("rows", [[], [b"\n"]])
 def test_a_data_set_without_rows_is_refused(tmp_path, rows):
-    with pytest.raises(InputError, match="No dialogue"):
+    with pytest.raises(InputError, match=r"no row to train on in .*rows\.jsonl"):
         dataset.load(recipe(write(tmp_path / "rows.jsonl", rows)))
+
+
+def test_a_folder_without_train_files_and_filters_that_leave_nothing_say_so(tmp_path):
+    with pytest.raises(InputError, match="holds no train"):
+        dataset.load(recipe(tmp_path))
+    path = write(tmp_path / "rows.jsonl", [GOOD])
+    with pytest.raises(InputError, match=r"of 1 rows .* Change code_only"):
+        dataset.load(recipe(path, code_only="true"))
+
+
+def test_splits_of_the_hub_are_found_under_their_usual_names():
+    chat = ["train_gen", "train_sft", "test_gen", "test_sft"]
+    assert (sources.split_of(chat, "train"), sources.split_of(chat, "test")) == ("train_sft", "test_sft")
+    assert sources.split_of(["train", "train_sft", "validation"], "train") == "train"
+    assert sources.split_of(["train_ift", "validation"], "test") == "validation"
+    assert sources.split_of(["all"], "train") is None
 
 
 def test_a_missing_or_cut_file_is_refused(tmp_path):

@@ -1,6 +1,7 @@
 """Plans of every recipe on the meta device, and the command line around them."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,9 @@ import pytest
 from filelock import FileLock
 
 from assistant.errors import UsageError
-from training import config, launch, plan
+from training import config, dataset, inspection, launch, plan, vocabulary
 from training.cli import dry, main
+from training.encoding import Vocabulary
 from training.schedule import learning_rate
 from training.schedule import plan as course
 
@@ -35,10 +37,14 @@ def test_the_plan_of_starchat_alpha_agrees_with_what_is_published():
     assert made.checkpoint_gib == pytest.approx(12 * made.parameters / 2**30)
 
 
-@pytest.mark.parametrize("gpus", ["8xA100-80GB", "8xH100-80GB"])
-def test_the_page_of_plans_says_what_the_command_says(gpus):
-    page = (Path(__file__).parents[2] / "docs" / "training-plans.md").read_text(encoding="utf-8")
-    assert plan.text(plan.make(config.load("starchat-alpha", [f"gpus={gpus}"]))) in page
+def test_the_page_of_plans_says_what_its_script_says_today():
+    docs = Path(__file__).parents[2] / "docs"
+    script = runpy.run_path(str(docs / "training_plans.py"))
+    assert (docs / "training-plans.md").read_text(encoding="utf-8") == script["page"]()
+    one = plan.make(config.load("starchat-alpha", ["gpus=8xA100-80GB"]))
+    other = plan.make(config.load("starchat-alpha", ["gpus=8xH100-80GB"]))
+    assert round(script["seconds_at"](0.595, one) / 60) == 28 and round(script["seconds_at"](0.44, other) / 60) == 12
+    assert 0.31 < script["seconds_at"](1, one) / 3089 < 0.33
 
 
 def test_what_does_not_fit_says_which_keys_make_it_fit():
@@ -75,6 +81,16 @@ def test_without_arguments_it_explains_itself_and_plans_for_this_machine():
         (["tiny", "max_steps=-1"], "max_steps"),
         (["tiny", "lr=1"], "learning_rate"),
         (["tiny", "epochs=inf"], "epochs"),
+        (["tiny", "seed=-1"], "seed"),
+        (["tiny", "heads=-2"], "heads"),
+        (["tiny", "gpus=auto", "attention=flash_attention_2"], "attention=sdpa"),
+        (["tiny", "--json"], "--plan"),
+        (["tiny", "--rows", "3"], "--rows"),
+        (["tiny", "--plan", "--dry-run"], "exclude"),
+        (["tiny", "--seed=3"], "key=value"),
+        (["inspect", "tiny", "--rows", "0"], "at least 1"),
+        (["keys", "blok"], "blok"),
+        (["--plan"], "without a recipe"),
     ],
 )
 def test_mistakes_are_one_clear_line(arguments, said, capsys, tmp_path):
@@ -82,6 +98,17 @@ def test_mistakes_are_one_clear_line(arguments, said, capsys, tmp_path):
     error = capsys.readouterr().err
     assert said in error and len(error.strip().splitlines()) == 1
     assert not (tmp_path / "data").exists()
+
+
+def test_a_question_for_help_starts_no_run(capsys, tmp_path):
+    for flag in ("--help", "-h"):
+        assert main(["tiny", f"output={tmp_path / 'run'}", flag]) == 0
+        assert "starchat-qlora" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_recipe_uploads_anything_unasked():
+    assert [config.load(name).push for name in config.names()] == [""] * len(config.names())
 
 
 def test_an_output_folder_in_use_is_refused(tmp_path, capsys):
@@ -108,9 +135,20 @@ def test_inspect_shows_text_ids_and_what_is_trained(capsys, monkeypatch):
     assert "<|assistant|>" in out and "trained" in out and "made line " in out
 
 
+def test_the_same_characters_are_marked_as_control_only_where_they_are_one():
+    tokenizer = vocabulary.obtain(config.load("tiny", ["vocab=300"]), dataset.Corpus((), (), (), ()))
+    words = Vocabulary(tokenizer)
+    end = words.control_id("<|end|>")
+    ids = [*words.encode("<|end|>"), end]
+    shown = inspection.coloured(ids, [True] * len(ids), words, {end})
+    assert shown.plain == "<|end|><|end|>" and [span.style for span in shown.spans] == ["bold green", "bold green underline"]
+
+
 def test_keys_are_listed_with_their_meaning(capsys):
     assert main(["keys"]) == 0
     assert "micro_batch (a whole number)" in capsys.readouterr().out
+    assert main(["keys", "clip"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "clip (a number)"
 
 
 def test_a_dry_run_is_two_steps_elsewhere():

@@ -152,8 +152,12 @@ def test_the_report_has_its_numbers_and_its_plot(folder):
     assert report["world_size"] == 2 and report["steps"] == 48 and report["skipped_steps"] == 0
     assert report["eval_loss_last"] < 0.5 * report["eval_loss_first"]
     assert 0 < report["trained_token_share"] < 1 and report["tokens_per_second"] > 0
+    assert report["planned_gib_per_rank"] > 0 and 0.1 < report["memory_gib_per_rank"] < 3 and report["mfu"] is None
+    assert report["samples"] and all(0 < one["tokens"] <= 64 for one in report["samples"])
     page = (folder / "run" / "report.md").read_text()
-    assert "eval loss, first → last" in page and "layers = 2" in page
+    assert "eval loss, first → last" in page and "layers = 2" in page and "## What it answers" in page
+    last = (folder / "resumed.log").read_text().splitlines()[-3:]
+    assert last[0].startswith("done: eval loss ") and "assistant ask -m " in last[1] and "assistant models add " in last[2]
 
 
 def test_each_rank_holds_half_of_every_tensor_and_none_whole(whole):
@@ -235,7 +239,9 @@ def test_the_exported_model_talks_and_stops_by_itself(folder):
 
 def test_the_export_is_complete_and_names_its_licences(folder):
     model = folder / "run" / "model"
-    assert "- MIT: " in (model / "README.md").read_text()
+    card = (model / "README.md").read_text()
+    assert "- MIT: " in card and "data: rows.jsonl" in card and str(folder) not in card
+    assert str(folder) not in (model / "config.json").read_text() + (model / "tokenizer_config.json").read_text()
     assert not list(model.glob("*.bin")) and (model / "chat_template.jinja").is_file()
     report = json.loads((folder / "run" / "report.json").read_text())
     assert report["model"]["difference"] < 1e-3

@@ -1,0 +1,121 @@
+"""What a finished model owes to its base: a name without paths, a licence, restrictions and the papers that go with them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.config import Recipe
+
+CARD = "README.md"
+# The part of our own cards that is handed on from model to model; other cards call it much the same.
+SECTION = "## Licences"
+_HEADING = re.compile(r"(#{1,3}) +licen[cs](?:e|es|ing)\b", re.IGNORECASE)
+_LINES = 40
+
+_OPENRAIL = (
+    "Its use restrictions (attachment A of the licence) bind every user and have to be passed on with the model and with "
+    "anything derived from it."
+)
+_RESTRICTIONS = {"bigcode-openrail-m": _OPENRAIL, "openrail": _OPENRAIL, "bigscience-openrail-m": _OPENRAIL}
+# The hub's names for the licences of the bases that the recipes name, so that a card needs no network.
+_KNOWN = {"bigcode/": "bigcode-openrail-m"}
+# Files that licences ask to be handed on with the weights.
+_PAPERS = ("LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*", "COPYING*")
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The model that a run started from, as its card names it.
+
+    name: a hub id, or the title of a local folder's card; empty for a model from scratch.  ancestor: the hub id that the card's
+    metadata may name, or empty.  licence: an identifier of the hub; `other` where none is stated.  name_and_link: the metadata
+    that the hub wants beside `other`.  said: what the base's own card says of licences, lines without headings.
+    """
+
+    name: str = ""
+    ancestor: str = ""
+    licence: str = "other"
+    name_and_link: tuple[tuple[str, str], ...] = ()
+    said: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """Which licence applies, and whom it binds."""
+        if not self.name:
+            return "Base model: none, trained from scratch."
+        if self.licence == "other" and not self.name_and_link:
+            return f"Base model: {self.name}. Its licence applies to this model too, and is not stated beside its weights."
+        licence = dict(self.name_and_link).get("license_name", self.licence)
+        restrictions = _RESTRICTIONS.get(self.licence, "")
+        return f"Base model: {self.name}. Its licence, {licence}, applies to this model too. {restrictions}".rstrip()
+
+
+def base_of(recipe: Recipe) -> Base:
+    """What is known of the recipe's base: from the folder's own card, from the hub's, or of the well-known ones by name."""
+    if not recipe.base:
+        return Base()
+    folder = Path(recipe.base)
+    known = next((licence for prefix, licence in _KNOWN.items() if recipe.base.startswith(prefix)), "")
+    if not folder.is_dir():
+        return Base(recipe.base, recipe.base, known) if known else _read(_card(recipe.base), recipe.base, recipe.base)
+    card = _card(folder / CARD)
+    said = str(_first(_data(card).get("base_model")) or "")
+    return _read(card, _title(card) or folder.resolve().name, said if re.fullmatch(r"[\w.-]+/[\w.-]+", said) else "")
+
+
+def hand_on(recipe: Recipe, model: Path) -> None:
+    """Copy the licence texts that lie beside a local base into the finished model."""
+    folder = Path(recipe.base)
+    if not recipe.base or not folder.is_dir():
+        return
+    for path in sorted(found for pattern in _PAPERS for found in folder.glob(pattern) if found.is_file()):
+        shutil.copyfile(path, model / path.name)
+
+
+def _read(card: Any, name: str, ancestor: str) -> Base:  # noqa: ANN401 - a model card of the hub, or None
+    data = _data(card)
+    licence = str(_first(data.get("license")) or "other")
+    named = (
+        tuple((key, str(data[key])) for key in ("license_name", "license_link") if data.get(key)) if licence == "other" else ()
+    )
+    return Base(name, ancestor, licence, named, _section(card))
+
+
+def _card(where: Path | str) -> Any | None:  # noqa: ANN401 - a model card of the hub
+    from huggingface_hub import ModelCard
+
+    try:
+        if isinstance(where, Path) and not where.is_file():
+            return None
+        return ModelCard.load(where, ignore_metadata_errors=True)
+    except Exception:
+        # The card is text that anybody wrote, or behind a network: without it the licence is not known, and that is said.
+        return None
+
+
+def _data(card: Any) -> dict[str, Any]:  # noqa: ANN401 - a model card of the hub, or None
+    return dict(card.data.to_dict()) if card is not None else {}
+
+
+def _first(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds
+    return (value[0] if value else None) if isinstance(value, list) else value
+
+
+def _title(card: Any) -> str:  # noqa: ANN401 - a model card of the hub, or None
+    lines = card.text.splitlines() if card is not None else []
+    return next((line.removeprefix("# ").strip() for line in lines if line.startswith("# ")), "")
+
+
+def _section(card: Any) -> tuple[str, ...]:  # noqa: ANN401 - a model card of the hub, or None
+    """The lines of a card's section on licences, without the headings in it."""
+    lines = card.text.splitlines() if card is not None else []
+    start, depth = next(((at + 1, len(found[1])) for at, line in enumerate(lines) if (found := _HEADING.match(line))), (0, 0))
+    if not depth:
+        return ()
+    rest = lines[start:]
+    end = next((at for at, line in enumerate(rest) if 0 < len(line) - len(line.lstrip("#")) <= depth), len(rest))
+    return tuple(line for line in rest[:end] if line.strip() and not line.startswith("#"))[:_LINES]
