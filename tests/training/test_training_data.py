@@ -103,6 +103,12 @@ def test_prompt_and_completion_become_a_dialogue(tmp_path):
     assert [turn.content for turn in one.conversation.turns] == ["Sort it.\n\n3 1", "1 3"]
 
 
+def test_a_final_user_turn_is_left_off(tmp_path):
+    path = write(tmp_path / "rows.jsonl", [turns("system", "user", "assistant", "user")])
+    (one,) = dataset.load(recipe(path, eval_share=0)).train
+    assert [turn.role for turn in one.conversation.messages] == ["system", "user", "assistant"]
+
+
 def node(role, text, *replies, **more):
     return {"role": role, "text": text, "replies": list(replies), **more}
 
