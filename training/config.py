@@ -1,8 +1,7 @@
 """A recipe: everything that a run depends on, in one frozen value.
 
 Recipes are flat TOML files (`training/recipes/*.toml`, or any path); `key=value` on the command line overrides a key.  Nothing
-else configures a run: the DeepSpeed configuration is generated from the recipe (see `zero_config`).  The text below each field
-is also what `python -m training keys` prints.
+else configures a run.  The text below each field is also what `python -m training keys` prints.
 """
 
 from __future__ import annotations
@@ -131,6 +130,8 @@ class Recipe:
     """Steps between evaluations; 0 evaluates before the first and after the last step only."""
     tensorboard: bool = True
     """Write TensorBoard events to OUTPUT/tensorboard."""
+    trackers: tuple[str, ...] = ()
+    """Where else to report steps: names of accelerate's trackers, such as wandb or mlflow; each needs its package."""
     push: str = ""
     """Hub id to upload the finished model to; empty means no upload."""
 
@@ -158,8 +159,7 @@ def load(recipe: str, overrides: Iterable[str] = ()) -> Recipe:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}.", "Mend the file.") from error
-    loaded = _merge(Recipe(name=path.stem), raw, str(path))
-    given = dict(map(_split, overrides))
+    loaded, given = _merge(Recipe(name=path.stem), raw, str(path)), dict(map(_split, overrides))
     if "data" in given:  # the recipe's weights were those of its own sources
         loaded = replace(loaded, weights=())
     return checked(_merge(loaded, given, "The command line"))

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from filelock import FileLock, Timeout
 
 from assistant.errors import AssistantError, Cancelled, StorageError, UsageError, from_code
-from training import dataset, prepared, sources, vocabulary
+from training import dataset, prepared, sources, trackers, vocabulary
 from training.config import Recipe
 from training.encoding import Vocabulary
 from training.machine import Machine, describe, disk_free_gib, is_imagined
@@ -73,6 +73,7 @@ def _installed(recipe: Recipe) -> None:
         raise UsageError("adapter=qlora needs bitsandbytes.", "Install the extra: pip install -e '.[gpu]'")
     if recipe.attention == "flash_attention_2" and find_spec("flash_attn") is None:
         raise UsageError("attention=flash_attention_2 needs the package flash-attn.", "Install it, or use attention=sdpa.")
+    trackers.check(recipe)
     if recipe.push:
         from huggingface_hub import get_token
 

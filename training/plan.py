@@ -119,7 +119,9 @@ def text(plan: Plan) -> str:
         cost = f", about {plan.dollars:,.0f} dollars" if plan.dollars is not None else ""
         lines.append(f"  steps               {plan.steps:8,} ({plan.tokens / 1e6:,.1f} M tokens, estimated from the data)")
         lines.append(f"  time                {plan.minutes:8,.0f} minutes at {_utilisation(machine):.0%} of the peak{cost}")
-    lines += [f"  ! {problem}" for problem in plan.problems] or ["  It fits."]
+    spare = machine.memory_gib - plan.gpu_gib_per_rank
+    fits = "It fits." if machine.is_cpu else f"It fits, with {spare:.1f} GiB of each GPU to spare."
+    lines += [f"  ! {problem}" for problem in plan.problems] or [f"  {fits}"]
     return "\n".join(lines) + "\n"
 
 
@@ -227,16 +229,20 @@ def _problems(plan: Plan, found: Shape) -> Iterator[str]:
 
 
 def _way_out(recipe: Recipe, machine: Machine, found: Shape) -> str:
-    """The mildest change of keys that makes it fit."""
-    smaller = [size for size in (8, 4, 2, 1) if size < recipe.micro_batch and recipe.global_batch % size == 0]
-    changes: list[dict[str, Any]] = [{"checkpointing": True}] if not recipe.checkpointing else []
-    changes += [{"micro_batch": size, "checkpointing": True} for size in smaller]
-    least = {"micro_batch": (smaller or [recipe.micro_batch])[-1], "checkpointing": True}
-    changes += [least | {"offload": "optimizer"}, least | {"offload": "all"}]
-    changes += [least | {"adapter": name} for name in ("lora", "qlora")] if recipe.base else []
-    for change in changes:
+    """The mildest change of keys that makes it fit: less at a time, then host memory, then an adapter."""
+    sizes = [
+        recipe.micro_batch,
+        *(size for size in (8, 4, 2, 1) if size < recipe.micro_batch and recipe.global_batch % size == 0),
+    ]
+    ways: list[dict[str, Any]] = [{}, {"offload": "optimizer"}, {"offload": "all"}]
+    ways += [{"adapter": name, "offload": "none"} for name in ("lora", "qlora")] if recipe.base else []
+    for change in ({"checkpointing": True, "micro_batch": size} | way for way in ways for size in sizes):
         tried = replace(recipe, **change)
-        if sum(_memory(tried, machine, found, _trained(tried, found)).values()) <= machine.memory_gib:
+        trained = _trained(tried, found)
+        if sum(_memory(tried, machine, found, trained).values()) <= machine.memory_gib:
             keys = " ".join(f"{key}={value}".lower() for key, value in change.items() if getattr(recipe, key) != value)
-            return f"It fits with {keys}."
+            host = (
+                f", and {_host(tried, machine, found, trained):.0f} GiB of memory of a host" if tried.offload != "none" else ""
+            )
+            return f"It fits with {keys}{host}."
     return "No key makes it fit: more or larger GPUs are needed."

@@ -1,4 +1,4 @@
-"""What a run writes down while it trains: `metrics.jsonl` and TensorBoard's events.  A full disk costs them, not the run."""
+"""What a run writes down as it trains: `metrics.jsonl`, TensorBoard's events, trackers.  A full disk costs them, not the run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from training.reasons import brief
 from training.trainer import Step
 
 METRICS = "metrics.jsonl"
@@ -17,11 +18,22 @@ METRICS = "metrics.jsonl"
 class Records:
     """The files of a run, written to by rank 0 alone.
 
-    `earlier`: steps that a run before this one took.  `warn` is told once what cannot be written.
+    `earlier`: steps that a run before this one took.  `trackers`: as of `trackers.begin`.  `warn` is told once what cannot be
+    written, and of each tracker that fails.
     """
 
-    def __init__(self, folder: Path, earlier: Sequence[Step], *, tensorboard: bool, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        earlier: Sequence[Step],
+        *,
+        tensorboard: bool,
+        warn: Callable[[str], None],
+        trackers: Sequence[Any] = (),
+    ) -> None:
         self._path = folder / METRICS
+        self._say = warn
+        self._trackers = list(trackers)
         self._warn: Callable[[str], None] | None = warn
         self._events: Any = None
         rewrite(self._path, earlier)
@@ -41,14 +53,25 @@ class Records:
                 _to_events(self._events, taken, speed)
         except OSError as error:
             self._lost(error)
+        self._each_tracker(lambda tracker: tracker.log(_values(taken, speed), step=taken.step))
 
     def close(self) -> None:
         """Force what was written to the disk."""
+        self._each_tracker(lambda tracker: tracker.finish())
         try:
             if self._events is not None:
                 self._events.close()
         except OSError as error:
             self._lost(error)
+
+    def _each_tracker(self, action: Callable[[Any], None]) -> None:
+        for tracker in list(self._trackers):
+            try:
+                action(tracker)
+            except Exception as error:
+                # Other people's packages and services: whatever goes wrong there is worth a line, and not the run.
+                self._trackers.remove(tracker)
+                self._say(f"The tracker {tracker.name} failed: {brief(error)}. The run goes on without it.")
 
     def _lost(self, error: OSError) -> None:
         if self._warn:
@@ -87,13 +110,15 @@ def _line(taken: Step) -> str:
 
 
 def _to_events(events: Any, taken: Step, speed: float) -> None:  # noqa: ANN401 - TensorBoard's writer
+    for name, value in _values(taken, speed).items():
+        events.add_scalar(name, value, taken.step)
+
+
+def _values(taken: Step, speed: float) -> dict[str, float]:
     values = {
-        "loss": taken.loss,
-        "learning_rate": taken.learning_rate,
-        "gradient_norm": taken.norm,
-        "tokens_per_second": speed,
+        "train/loss": taken.loss,
+        "train/learning_rate": taken.learning_rate,
+        "train/gradient_norm": taken.norm,
+        "train/tokens_per_second": speed,
     }
-    for name, value in values.items():
-        events.add_scalar(f"train/{name}", value, taken.step)
-    if taken.eval_loss is not None:
-        events.add_scalar("eval/loss", taken.eval_loss, taken.step)
+    return values if taken.eval_loss is None else values | {"eval/loss": taken.eval_loss}

@@ -33,6 +33,7 @@ _FREE = {
     "keep",
     "eval_every",
     "tensorboard",
+    "trackers",
     "push",
 }
 _FREE |= {

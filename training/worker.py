@@ -22,7 +22,21 @@ import torch
 import torch.distributed as dist
 
 from assistant.errors import AssistantError, OutOfMemory, StorageError, UsageError
-from training import attention, export, loss, model, prepared, records, report, resume, sample, shapes, trainer, vocabulary
+from training import (
+    attention,
+    export,
+    loss,
+    model,
+    prepared,
+    records,
+    report,
+    resume,
+    sample,
+    shapes,
+    trackers,
+    trainer,
+    vocabulary,
+)
 from training.config import Recipe
 from training.encoding import Vocabulary
 from training.machine import Machine
@@ -202,7 +216,8 @@ def _train(run: trainer.Run, done: int, job: Job, earlier: list[trainer.Step]) -
         return list(trainer.steps(run, done, lambda _: None))
     flops = shapes.flops_per_token(shapes.shape(job.recipe), adapter=job.recipe.adapter != "none")
     progress = Progress(run.schedule.steps, job.machine, flops)
-    kept = records.Records(job.recipe.folder, earlier, tensorboard=job.recipe.tensorboard, warn=_say)
+    further = trackers.begin(job.recipe, job.recipe.folder, _say)
+    kept = records.Records(job.recipe.folder, earlier, tensorboard=job.recipe.tensorboard, warn=_say, trackers=further)
     taken: list[trainer.Step] = []
     for step in trainer.steps(run, done, _say):
         taken.append(step)

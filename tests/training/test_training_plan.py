@@ -47,11 +47,21 @@ def test_the_page_of_plans_says_what_its_script_says_today():
     assert 0.31 < script["seconds_at"](1, one) / 3089 < 0.33
 
 
-def test_what_does_not_fit_says_which_keys_make_it_fit():
-    made = plan.make(config.load("starchat-alpha", ["gpus=4xA100-40GB"]))
+@pytest.mark.parametrize(
+    ("gpus", "wanted"),
+    [
+        ("8xA100-40GB", "micro_batch=2"),
+        ("2xA100-80GB", "offload=optimizer"),
+        ("4xA100-40GB", "offload=optimizer"),
+        ("1xL4", "offload=all"),
+    ],
+)
+def test_what_does_not_fit_says_which_keys_make_it_fit(gpus, wanted):
+    made = plan.make(config.load("starchat-alpha", [f"gpus={gpus}"]))
     assert not made.fits and "It fits with" in made.problems[0]
-    keys = made.problems[0].split("It fits with ")[1].rstrip(".").split()
-    assert plan.make(config.load("starchat-alpha", ["gpus=4xA100-40GB", *keys])).fits
+    keys = made.problems[0].split("It fits with ")[1].split(",")[0].rstrip(".")
+    assert keys == wanted
+    assert plan.make(config.load("starchat-alpha", [f"gpus={gpus}", *keys.split()])).fits
 
 
 def test_hopeless_machines_are_told_so(capsys):
