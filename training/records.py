@@ -1,4 +1,4 @@
-"""What a run writes down as it trains: `metrics.jsonl`, TensorBoard's events, trackers.  A full disk costs them, not the run."""
+"""What a run writes down as it trains: `metrics.jsonl`, TensorBoard's events, trackers.  A full disk costs these alone."""
 
 from __future__ import annotations
 
