@@ -165,7 +165,7 @@ def _conversation(messages: list[dict[str, str]]) -> Conversation:
     try:
         conversation = from_openai(messages)
     except UsageError as error:
-        raise ValueError(error.message) from error
+        raise ValueError(str(error).rstrip(".")) from error
     for number, (turn, role) in enumerate(zip(conversation.turns, _alternating(), strict=False)):
         if turn.role != role:
             raise ValueError(f"turn {number + 1} is the {turn.role}'s, where the {role}'s was expected")
@@ -193,11 +193,23 @@ def _tree(value: Mapping[str, Any], messages: list[dict[str, str]]) -> str:
 def _stop_if_many(rejects: list[Reject], rows: int, rejects_file: Path | None) -> None:
     if not rejects or len(rejects) <= REJECT_LIMIT * rows:
         return
-    shown = "; ".join(f"{one.source} line {one.line}: {one.reason}" for one in rejects[:3])
     where = f" All are listed in {rejects_file}." if rejects_file else ""
     raise InputError(
-        f"{len(rejects)} of {rows} rows cannot be used, which is more than 1 %: {shown}.", f"Mend the data.{where}"
+        f"{len(rejects)} of {rows} rows cannot be used, which is more than 1 %: {_shown(rejects)}.",
+        f"Each line has to hold one JSON object with `messages`, a message tree, or a prompt and its completion.{where}",
     )
+
+
+def _shown(rejects: list[Reject]) -> str:
+    """The first faults, each with the first lines that have it."""
+    lines: dict[tuple[str, str], list[int]] = {}
+    for one in rejects:
+        lines.setdefault((one.source, one.reason), []).append(one.line)
+    shown = []
+    for (source, reason), found in list(lines.items())[:3]:
+        numbers = ", ".join(map(str, found[:3])) + (", …" if len(found) > 3 else "")
+        shown.append(f"{source} line {numbers}: {reason}")
+    return "; ".join(shown)
 
 
 def _kept(part: list[Dialogue], recipe: Recipe, notes: list[str], name: str) -> list[Dialogue]:

@@ -16,12 +16,12 @@ from training.encoding import TEMPLATES, Vocabulary, control_names, pieces
 def show(recipe: Recipe, rows: int) -> int:
     """Print the first `rows` dialogues: where they come from, their text by template, their ids and trained tokens."""
     console = Console(highlight=False)
-    console.print(Text.assemble(("trained", "bold green"), ", ", ("control token", "underline")))
     corpus = dataset.load(recipe)
     words = Vocabulary(vocabulary.obtain(recipe, corpus))
     controls = {words.control_id(name) for name in control_names(TEMPLATES[recipe.template])}
     for note in corpus.notes:
         console.print(note, style="dim")
+    console.print(Text.assemble(("trained", "bold green"), ", ", ("control token", "underline")))
     for dialogue in corpus.train[:rows]:
         cut = pieces(dialogue.conversation, TEMPLATES[recipe.template], words, recipe.block)
         console.rule(f"{dialogue.source} line {dialogue.line}, tree {dialogue.tree}, {dialogue.licence}")

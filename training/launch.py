@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 from filelock import FileLock, Timeout
 
-from assistant.errors import AssistantError, Cancelled, StorageError, UsageError, from_code
+from assistant.errors import AssistantError, Cancelled, InputError, ModelError, StorageError, UsageError, from_code
 from training import dataset, prepared, sources, trackers, vocabulary
 from training.config import Recipe
 from training.encoding import Vocabulary
@@ -40,7 +40,7 @@ def run(recipe: Recipe, *, trial: bool = False) -> None:
     """
     recipe = with_hostfile(recipe)
     machine = _machine(recipe)
-    _installed(recipe)
+    _at_hand(recipe)
     with _alone(recipe.local_folder):
         if trial:
             shutil.rmtree(recipe.folder / "checkpoints", ignore_errors=True)
@@ -65,8 +65,10 @@ def _machine(recipe: Recipe) -> Machine:
     return machine
 
 
-def _installed(recipe: Recipe) -> None:
-    """Refuse a run that would end for want of a package or an account, some of them only after hours."""
+def _at_hand(recipe: Recipe) -> None:
+    """Refuse a run that would end for want of a folder, a package or an account, some of them only after hours."""
+    if recipe.base.startswith(("/", ".", "~")) and not (Path(recipe.base) / "config.json").is_file():
+        raise ModelError(f"There is no model in {recipe.base}.", "Set base to a folder with a config.json, or to a hub id.")
     if find_spec("deepspeed") is None:
         raise UsageError("Training needs DeepSpeed, which is not installed.", "Install the extra: pip install -e '.[train]'")
     if recipe.adapter == "qlora" and find_spec("bitsandbytes") is None:
@@ -115,6 +117,12 @@ def ready(recipe: Recipe) -> tuple[tuple[str, ...], dict[str, int]]:
     vocabulary.save(tokenizer, folder / "tokenizer")
     train, test, rejects = prepared.prepare(corpus, recipe, Vocabulary(tokenizer), folder / "data")
     dataset.write_rejects(folder / "rejects.jsonl", rejects)
+    if not len(train):
+        first = f"{rejects[-1].source} line {rejects[-1].line}" if rejects else "the data"
+        raise InputError(
+            f"No dialogue fits into a block of {recipe.block} tokens, as in {first}.",
+            f"Use a larger block. All are listed in {folder / 'rejects.jsonl'}.",
+        )
     facts = train.facts
     notes = [*corpus.notes, f"{facts.trained_share:.1%} of {facts.tokens:,} tokens are trained"]
     notes.append(f"{facts.blocks} blocks of {recipe.block} tokens, {facts.fill:.1%} full; {len(test)} blocks for evaluation")
@@ -144,7 +152,10 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _unusable(folder: Path, error: OSError) -> StorageError:
-    return StorageError(f"The output folder {folder} cannot be used: {error}.", "Check its permissions and space.")
+    reason = error.strerror or error
+    return StorageError(
+        f"The output folder {folder} cannot be used: {reason}.", "Check its permissions and space, or set output=FOLDER."
+    )
 
 
 def _room(recipe: Recipe) -> float:

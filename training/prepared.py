@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from assistant.errors import InputError
 from assistant.template import Encoded
 from training.config import Recipe
 from training.dataset import Corpus, Dialogue, Reject
@@ -87,15 +86,9 @@ def build(dialogues: Sequence[Dialogue], recipe: Recipe, vocabulary: Vocabulary,
 
 
 def prepare(corpus: Corpus, recipe: Recipe, vocabulary: Vocabulary, folder: Path) -> tuple[Packed, Packed, list[Reject]]:
-    """Train and test data, packed and written to `folder`; also every reject so far.
-
-    Raises:
-        InputError: no dialogue fits into a block.
-    """
+    """Train and test data, packed and written to `folder`; also every reject so far."""
     rejects = list(corpus.rejects)
     train, test = (build(part, recipe, vocabulary, rejects) for part in (corpus.train, corpus.test))
-    if not len(train):
-        raise InputError(f"No dialogue fits into a block of {recipe.block} tokens.", "Use a larger block.")
     for name, packed in (("train", train), ("test", test)):
         save(packed, folder / name)
     return train, test, rejects

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -107,12 +108,16 @@ def _read(path: Path) -> Iterator[Row]:
                 if raw.strip():
                     yield _parse(str(path), line, raw)
     except (OSError, EOFError) as error:
-        raise InputError(f"{path} cannot be read: {error}.", "Check the path, or fetch the file again.") from error
+        raise InputError(f"{path} cannot be read: {_why(error)}.", "Check the path, or fetch the file again.") from error
+
+
+def _why(error: OSError | EOFError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error).rstrip(".")
 
 
 def _parse(source: str, line: int, raw: bytes) -> Row:
     try:
-        value = json.loads(raw.decode("utf-8"))
+        value = json.loads(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         return Row(source, line, None, f"not UTF-8 at byte {error.start}")
     except (ValueError, RecursionError) as error:
@@ -127,8 +132,12 @@ _SPLITS: dict[Split, tuple[str, ...]] = {"train": ("train",), "test": ("test", "
 
 
 def _hub(source: str, split: Split) -> Iterator[Row]:
+    if "/" not in source:
+        raise InputError(f"There is no file {source}.", "Name a .jsonl file, a folder, or a data set of the hub as OWNER/NAME.")
     from datasets import get_dataset_split_names, load_dataset
 
+    # Our one line says what these say for every try.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         names = list(map(str, get_dataset_split_names(source)))
         found = split_of(names, split)

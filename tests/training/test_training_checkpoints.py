@@ -112,12 +112,12 @@ def test_pruning_keeps_the_newest_and_clears_what_was_left_half_written(three):
 
 
 def test_another_recipe_is_refused_by_its_keys_before_anything_is_read(tmp_path):
-    recipe = config.load("tiny")
+    recipe = config.load("starchat-alpha")
     partial = checkpoints.begin(tmp_path, 7)
     seal = checkpoints.write_shard(partial, "rank-00000.master.safetensors", {"weight": np.zeros(3, dtype=np.float32)})
     manifest = checkpoints.Manifest(7, 7, 1, {"weight": [3]}, "data", resume.deciding(recipe), (seal,))
     checkpoints.commit(partial, manifest)
     for free in ("gpus=cpu:1", "micro_batch=2", "data=elsewhere.jsonl", "output=elsewhere"):
-        resume.refuse_other_keys(config.load("tiny", [free]), tmp_path)
-    with pytest.raises(UsageError, match=r"learning_rate was 0.004, is 0.01; seed was 42, is 5\. Set them back"):
-        resume.refuse_other_keys(config.load("tiny", ["learning_rate=0.01", "seed=5"]), tmp_path)
+        resume.refuse_other_keys(config.load("starchat-alpha", [free]), tmp_path)
+    with pytest.raises(UsageError, match=r"learning_rate was 2e-05, is 0.01; seed was 42, is 5\. Set them back"):
+        resume.refuse_other_keys(config.load("starchat-alpha", ["learning_rate=0.01", "seed=5"]), tmp_path)

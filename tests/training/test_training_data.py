@@ -61,7 +61,7 @@ def test_exactly_the_bad_row_is_rejected_with_its_line(tmp_path, row, reason):
 
 def test_more_than_one_bad_row_in_a_hundred_stops_and_names_the_first(tmp_path):
     path = write(tmp_path / "rows.jsonl", [GOOD] * 100 + [{"text": "x"}] * 2)
-    with pytest.raises(InputError, match="line 101"):
+    with pytest.raises(InputError, match=r"line 101, 102: no `messages`"):
         dataset.load(recipe(path), tmp_path / "rejects.jsonl")
     assert len((tmp_path / "rejects.jsonl").read_text().splitlines()) == 2
 
@@ -101,6 +101,11 @@ def test_prompt_and_completion_become_a_dialogue(tmp_path):
     row = {"instruction": "Sort it.", "input": "3 1", "output": "1 3", "lang": "en"}
     (one,) = dataset.load(recipe(write(tmp_path / "rows.jsonl", [row]), eval_share=0)).train
     assert [turn.content for turn in one.conversation.turns] == ["Sort it.\n\n3 1", "1 3"]
+
+
+def test_a_byte_order_mark_at_the_beginning_is_passed_over(tmp_path):
+    path = write(tmp_path / "rows.jsonl", [b"\xef\xbb\xbf" + json.dumps(GOOD).encode()])
+    assert len(dataset.load(recipe(path, eval_share=0)).train) == 1
 
 
 def test_a_final_user_turn_is_left_off(tmp_path):
