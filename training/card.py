@@ -28,7 +28,7 @@ def text(recipe: Recipe, notes: tuple[str, ...], licences: Mapping[str, int], ba
     lines = ["---", f"license: {base.licence}", *(f"{key}: {json.dumps(value)}" for key, value in base.name_and_link)]
     lines += ["library_name: transformers", "pipeline_tag: text-generation"]
     lines += [f"base_model: {base.ancestor}"] if base.ancestor else []
-    lines += ["---", "", f"# {recipe.name}", "", recipe.about, "", SECTION, "", base.sentence, ""]
+    lines += ["---", "", f"# {recipe.name}", "", *([recipe.about, ""] if recipe.about else []), SECTION, "", base.sentence, ""]
     lines += ["Training dialogues:", ""]
     lines += [f"- {' '.join(name.split())}: {count}" for name, count in sorted(licences.items(), key=lambda one: -one[1])]
     lines += ["", f"### Of {base.name}", "", *_quoted(base.said)] if base.said else []

@@ -160,8 +160,9 @@ def load(recipe: str, overrides: Iterable[str] = ()) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}.", "Mend the file.") from error
     loaded, given = _merge(Recipe(name=path.stem), raw, str(path)), dict(map(_split, overrides))
-    if "data" in given:  # the recipe's weights were those of its own sources
-        loaded = replace(loaded, weights=())
+    # The recipe's weights are those of its own sources, and its sentence speaks of its own base.
+    loaded = replace(loaded, weights=()) if "data" in given else loaded
+    loaded = replace(loaded, about="") if "base" in given else loaded
     return checked(_merge(loaded, given, "The command line"))
 
 
@@ -203,11 +204,8 @@ def _rules(recipe: Recipe) -> Iterable[tuple[bool, str, str]]:
     for key in _NOT_NEGATIVE:
         yield not getattr(recipe, key) >= 0, f"{key} is {getattr(recipe, key)}.", "It must be at least 0."
     new = (recipe.layers, recipe.width, recipe.heads, recipe.vocab)
-    yield (
-        bool(recipe.base) and any(new),
-        "base and layers/width/heads/vocab exclude each other.",
-        "Leave base empty, or the rest.",
-    )
+    both = bool(recipe.base) and any(new)
+    yield both, "base and layers/width/heads/vocab exclude each other.", "Leave base empty, or the rest."
     yield not recipe.base and not all(new), "A new model needs layers, width, heads and vocab.", "Set them, or name a base."
     yield bool(recipe.heads) and recipe.width % max(recipe.heads, 1) != 0, "width is no multiple of heads.", "Change one."
     yield recipe.adapter != "none" and not recipe.base, "An adapter needs a base model.", "Set base, or adapter=none."

@@ -166,7 +166,7 @@ def _room(recipe: Recipe) -> float:
     free = disk_free_gib(recipe.folder)
     if made.disk_gib > free and not (recipe.folder / "checkpoints").exists():
         raise StorageError(
-            f"The run needs {made.disk_gib:.1f} GiB of disk, {free:.1f} are free.",
+            f"The run needs {plan.amount(made.disk_gib)} of disk, {plan.amount(free)} are free.",
             "Use keep=1, or output=FOLDER on another disk.",
         )
     sys.stderr.writelines(f"! {problem}\n" for problem in made.problems)

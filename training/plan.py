@@ -101,6 +101,11 @@ def numbers(plan: Plan) -> dict[str, Any]:
     }
 
 
+def amount(gib: float) -> str:
+    """An amount of memory or disk with its unit."""
+    return f"{gib:.1f} GiB" if gib >= 1 else f"{gib * 1024:.1f} MiB"
+
+
 def text(plan: Plan) -> str:
     """The plan for people."""
     recipe, machine = plan.recipe, plan.machine
@@ -223,7 +228,7 @@ def _problems(plan: Plan, found: Shape) -> Iterator[str]:
         yield f"{asked} Use a smaller model or adapter=lora."
     if not is_imagined(recipe.gpus) and plan.disk_gib > disk_free_gib(recipe.folder):
         free = disk_free_gib(recipe.folder)
-        yield f"{plan.disk_gib:.0f} GiB of disk are needed, {free:.0f} are free. Use keep=1 or another output folder."
+        yield f"{amount(plan.disk_gib)} of disk are needed, {amount(free)} are free. Use keep=1 or another output folder."
     if recipe.block > found.positions:
         yield f"block={recipe.block}, but the model reads {found.positions} tokens. Use block={found.positions}."
 

@@ -90,7 +90,7 @@ def _mfu(recipe: Recipe, machine: Machine, speed: float) -> float | None:
 
 def _page(recipe: Recipe, numbers: dict[str, Any], outcome: Outcome, *, plotted: bool) -> str:
     train = outcome.train
-    lines = [f"# {recipe.name}", "", recipe.about, ""]
+    lines = [f"# {recipe.name}", "", *([recipe.about, ""] if recipe.about else [])]
     lines += ["![loss](loss.svg)", ""] if plotted else []
     lines += ["| | |", "|---|---|"]
     lines += [f"| ranks | {numbers['world_size']} x {numbers['device']} |"]

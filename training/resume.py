@@ -115,10 +115,11 @@ def refuse_other_keys(recipe: Recipe, folder: Path) -> None:
     """
     found = checkpoints.described(folder)
     if found and (other := _other_keys(found[1], recipe)):
-        raise UsageError(f"The checkpoint {found[0]} is of a recipe with other keys: {other}.", _ELSEWHERE)
+        raise UsageError(f"The checkpoint {found[0]} is of a recipe with other keys: {other}.", _BACK)
 
 
-_ELSEWHERE = "Set them back, choose another output folder, or remove its checkpoints to begin anew."
+_ELSEWHERE = "Choose another output folder, or remove its checkpoints to begin anew."
+_BACK = f"Set them back. {_ELSEWHERE}"
 
 
 def _other_keys(manifest: Manifest, recipe: Recipe) -> str:
@@ -134,7 +135,7 @@ def _same(manifest: Manifest, engine: Any, recipe: Recipe, data: str, path: Path
     if manifest.shapes != zero_state.shapes(engine):
         raise ModelError(f"The checkpoint {path} is of another model{named}.", _ELSEWHERE)
     if other:
-        raise UsageError(f"The checkpoint {path} is of a recipe with other keys{named}.", _ELSEWHERE)
+        raise UsageError(f"The checkpoint {path} is of a recipe with other keys{named}.", _BACK)
     if manifest.data != data:
         raise UsageError(f"The checkpoint {path} was trained on other data than {', '.join(recipe.data)}.", _ELSEWHERE)
 

@@ -258,8 +258,8 @@ def _end_with_parent() -> None:
 def _quiet() -> None:
     """Leave the terminal to the progress line."""
     warnings.filterwarnings("ignore")
-    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
-    logging.getLogger("transformers").setLevel(logging.ERROR)
+    for package in ("DeepSpeed", "transformers", "bitsandbytes"):
+        logging.getLogger(package).setLevel(logging.ERROR)
     from transformers.utils import logging as shown
 
     shown.disable_progress_bar()  # type: ignore[no-untyped-call]  # of transformers

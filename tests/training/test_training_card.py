@@ -42,6 +42,7 @@ def test_a_foreign_card_hands_on_its_licence_and_what_it_says_of_it(tmp_path):
     data = ModelCard(page).data
     assert (data.license, data.license_name, data.license_link) == ("other", "home-made", "https://example.org/licence")
     assert "Base model: A model. Its licence, home-made, applies" in page and data.base_model == "a/b"
+    assert "from scratch" not in page  # as the sentence of the recipe says, which was made for no base
     assert "### Of A model\n\nOnly on Sundays.\n" in page and "Never." not in page
 
 
