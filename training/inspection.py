@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 from itertools import groupby
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -24,7 +25,8 @@ def show(recipe: Recipe, rows: int) -> int:
     console.print(Text.assemble(("trained", "bold green"), ", ", ("control token", "underline")))
     for dialogue in corpus.train[:rows]:
         cut = pieces(dialogue.conversation, TEMPLATES[recipe.template], words, recipe.block)
-        console.rule(f"{dialogue.source} line {dialogue.line}, tree {dialogue.tree}, {dialogue.licence}")
+        console.rule(f"{Path(dialogue.source).name} line {dialogue.line}")
+        console.print(f"{dialogue.source}, tree {dialogue.tree}, licence {dialogue.licence}", style="dim", soft_wrap=True)
         for number, encoded in enumerate(cut.encoded, start=1):
             console.print(
                 f"piece {number} of {len(cut.encoded)}: {len(encoded.ids)} tokens, {sum(encoded.trained)} trained", style="dim"

@@ -11,6 +11,9 @@ from typing import Any, TextIO
 from training.machine import GIB, Machine
 from training.trainer import Step
 
+# A bar stands before the line where a terminal has room for both.
+_BAR, _WIDE = 20, 120
+
 
 @dataclass(slots=True)
 class Progress:
@@ -32,7 +35,9 @@ class Progress:
         ending = f"  eval {taken.eval_loss:.4f}" if taken.eval_loss is not None else ""
         if self.out.isatty():
             # A line that wraps could not be written over; what counts most stands first.
-            room = shutil.get_terminal_size().columns - 1 - len(ending)
+            columns = shutil.get_terminal_size().columns
+            line = f"{_bar(taken.step, self.steps)}  {line}" if columns >= _WIDE else line
+            room = columns - 1 - len(ending)
             done = "\n" if ending or taken.step == self.steps else ""
             self.out.write(f"\r\x1b[K{line[:room]}{ending}{done}")
         elif ending or taken.step % max(1, self.steps // 20) == 0 or taken.step == self.steps:
@@ -70,6 +75,11 @@ def memory_gib(device: Any) -> float:  # noqa: ANN401 - a torch.device, not impo
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def _bar(done: int, steps: int) -> str:
+    filled = round(_BAR * done / max(1, steps))
+    return "█" * filled + "░" * (_BAR - filled)
 
 
 def _clock(seconds: float) -> str:

@@ -7,6 +7,7 @@ import json
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -39,7 +40,7 @@ from training import (
 )
 from training.config import Recipe
 from training.encoding import Vocabulary
-from training.machine import Machine
+from training.machine import GIB, Machine
 from training.progress import Progress, memory_gib
 from training.reasons import brief
 from training.schedule import plan
@@ -92,8 +93,10 @@ def main(job: Job) -> None:
 
 def _full(job: Job, error: BaseException) -> OutOfMemory:
     where = "the host" if job.machine.is_cpu else "the GPU"
-    planned = "" if job.planned_gib is None else f" A rank was planned to take {job.planned_gib:.1f} GiB."
-    return OutOfMemory(f"The memory of {where} is full: {brief(error)}.{planned}", "`--plan` says which keys make it fit.")
+    wanted = re.search(r"tried to allocate (\d+) bytes", str(error))
+    reason = f"{int(wanted[1]) / GIB:.1f} GiB more were not to be had" if wanted else brief(error)
+    planned = "" if job.planned_gib is None else f" By the plan, a rank takes {job.planned_gib:.1f} GiB."
+    return OutOfMemory(f"The memory of {where} is full: {reason}.{planned}", "`--plan` says which keys make it fit.")
 
 
 def _leave(job: Job, error: AssistantError) -> NoReturn:

@@ -34,6 +34,8 @@ def test_on_a_terminal_it_stays_on_its_line(monkeypatch, columns):
     for line in text.replace("\n", "").split("\r\x1b[K"):
         assert len(line) < columns
     assert text.count("\n") == 2 and text.endswith("\n") and "eval 0.5000\n" in text
+    bars = [line.count("█") for line in text.split("\r\x1b[K")[1:]]
+    assert (bars[0], bars[19], bars[-1]) == ((0, 10, 20) if columns == 200 else (0, 0, 0))
     assert "ETA" in text.split("\r\x1b[K")[1] or columns < 80
 
 
