@@ -16,6 +16,7 @@ from assistant.conversation import Conversation, Message, from_openai
 from assistant.errors import InputError, UsageError
 from training import sources, trees
 from training.config import Recipe
+from training.provenance import licence_of_data
 from training.sources import Row, Split
 
 # More bad rows than this share mean that the file is not what the recipe takes it for.
@@ -134,6 +135,9 @@ def _source(name: str, split: Split, rejects: list[Reject], counts: Counter[str]
             found += dialogues(row)
         except ValueError as error:
             rejects.append(Reject(row.source, row.line, str(error)))
+    if any(one.licence == "unknown" for one in found):
+        stated = licence_of_data(name)
+        found = [replace(one, licence=stated) if one.licence == "unknown" else one for one in found]
     return found
 
 

@@ -67,6 +67,15 @@ def base_of(recipe: Recipe) -> Base:
     return _read(card, _title(card) or folder.resolve().name, said if re.fullmatch(r"[\w.-]+/[\w.-]+", said) else "")
 
 
+def licence_of_data(source: str) -> str:
+    """What the card of a folder or hub data set says, for rows that say nothing themselves; `unknown` where it does not."""
+    folder = Path(source)
+    if not folder.is_dir() and (folder.exists() or "/" not in source):
+        return "unknown"
+    card = _card(folder / CARD) if folder.is_dir() else _card(source, "dataset")
+    return str(_first(_data(card).get("license")) or "unknown")
+
+
 def hand_on(recipe: Recipe, model: Path) -> None:
     """Copy the licence texts that lie beside a local base into the finished model."""
     folder = Path(recipe.base)
@@ -85,13 +94,14 @@ def _read(card: Any, name: str, ancestor: str) -> Base:  # noqa: ANN401 - a mode
     return Base(name, ancestor, licence, named, _section(card))
 
 
-def _card(where: Path | str) -> Any | None:  # noqa: ANN401 - a model card of the hub
-    from huggingface_hub import ModelCard
+def _card(where: Path | str, kind: str = "model") -> Any | None:  # noqa: ANN401 - a card of the hub
+    from huggingface_hub import DatasetCard, ModelCard
 
+    reader = DatasetCard if kind == "dataset" else ModelCard
     try:
         if isinstance(where, Path) and not where.is_file():
             return None
-        return ModelCard.load(where, ignore_metadata_errors=True)
+        return reader.load(where, ignore_metadata_errors=True)
     except Exception:
         # The card is text that anybody wrote, or behind a network: without it the licence is not known, and that is said.
         return None

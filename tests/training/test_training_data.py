@@ -160,6 +160,14 @@ def test_a_test_file_takes_its_trees_away_from_training(tmp_path):
     assert [one.tree for one in corpus.train] == ["a"] and [one.tree for one in corpus.test] == ["b"]
 
 
+def test_rows_that_state_no_licence_have_that_of_their_folders_card(tmp_path):
+    plain = {"messages": GOOD["messages"], "group": "p"}
+    write(tmp_path / "train.jsonl", [GOOD, plain])
+    assert dict(dataset.load(recipe(tmp_path, eval_share=0)).licences) == {"MIT": 1, "unknown": 1}
+    (tmp_path / "README.md").write_text("---\nlicense:\n- cc-by-4.0\n---\n")
+    assert dict(dataset.load(recipe(tmp_path, eval_share=0)).licences) == {"MIT": 1, "cc-by-4.0": 1}
+
+
 def test_sources_are_mixed_by_weight_and_filtered(tmp_path):
     code = {"prompt": "x", "completion": "```python\npass\n```", "lang": "de"}
     first = write(tmp_path / "a.jsonl", [{**GOOD, "lang": "en"}] * 10)
