@@ -3,8 +3,8 @@
 `open` is all that the host calls.  The parts, in the order of a request's way: `engine` (admission, streaming), `prefixes`
 (what was computed before), `kv` and `kv_files` (caches), `decode` (prefill, and the loop of steps), `network` and `attention`
 (one forward pass; `blocks`: the same in C), `drafting`, `sampling`.  In the order of loading: `device`, `probe`,
-`quantization`, `quantizer`, `int8`, `int4` and their `kernel`, `memory`, `loading`, `layouts` (from transformers' model to a
-`Network` and its `parts`), `tokenizer`.  Nothing here knows of conversations, templates or HTTP.
+`quantization`, `quantizer`, `int8`, `int4`, their `kernel` and its `pages`, `memory`, `loading`, `layouts` (from transformers'
+model to a `Network` and its `parts`), `tokenizer`.  Nothing here knows of conversations, templates or HTTP.
 """
 
 from __future__ import annotations

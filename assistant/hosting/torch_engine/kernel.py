@@ -25,6 +25,7 @@ from torch.nn.functional import pad
 
 from assistant import settings
 from assistant.errors import AssistantError
+from assistant.hosting.torch_engine import pages
 
 log = logging.getLogger("assistant.hosting")
 
@@ -131,16 +132,19 @@ def _layer(
 def _panels(weight: torch.Tensor) -> torch.Tensor:
     """Panels of 64 outputs: `[panels, in / 4, 4, 16, 4]`, the last one filled up with zeros."""
     fours = _filled_up(weight).view(torch.int32)  # four numbers are moved at a time
-    return fours.view(-1, 4, 16, fours.shape[1]).permute(0, 3, 1, 2).contiguous()
+    fours = fours.view(-1, 4, 16, fours.shape[1]).permute(0, 3, 1, 2)
+    return pages.empty(fours.numel() * 4).view(torch.int32).view(fours.shape).copy_(fours)
 
 
 def _quarter_panels(codes: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
     """Panels of 64 outputs: for each group its 64 pairs of numbers, then the codes; bytes `[panels, groups, 128 + 1024]`."""
     groups = steps.shape[1]
-    pairs = _filled_up(steps.flatten(1)).view(torch.int16).view(-1, _PANEL, groups).transpose(1, 2).contiguous()
-    fours = _filled_up(codes).view(torch.int32).view(-1, 4, 16, groups, 4).permute(0, 3, 4, 1, 2).contiguous()
-    parts = (pairs.view(torch.uint8), fours.view(*pairs.shape[:2], -1).view(torch.uint8))
-    return torch.cat(parts, -1)
+    pairs = _filled_up(steps.flatten(1)).view(torch.int16).view(-1, _PANEL, groups).transpose(1, 2)
+    fours = _filled_up(codes).view(torch.int32).view(-1, 4, 16, groups, 4).permute(0, 3, 4, 1, 2)
+    panels = pages.empty(len(pairs) * groups * 18 * _PANEL).view(len(pairs), groups, 18 * _PANEL)
+    panels.view(torch.int16)[..., :_PANEL].copy_(pairs)
+    panels.view(torch.int32)[..., _PANEL // 2 :].copy_(fours.flatten(2))
+    return panels
 
 
 def _filled_up(rows: torch.Tensor) -> torch.Tensor:

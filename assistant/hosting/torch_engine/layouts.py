@@ -17,6 +17,7 @@ from transformers import (
     Starcoder2ForCausalLM,
 )
 
+from assistant.hosting.torch_engine import pages
 from assistant.hosting.torch_engine.attention import Heads
 from assistant.hosting.torch_engine.int4 import Int4Linear, joined_int4
 from assistant.hosting.torch_engine.int8 import Int8Linear, joined_int8
@@ -33,7 +34,7 @@ def forward_of(model: PreTrainedModel) -> Forward:
     Weights that are read by one product are laid side by side; the model's own modules then hold views of them, but for those
     in 8 or 4 bits, which are packed and gone from the model: its own `forward` works no longer.
     """
-    with torch.no_grad():
+    with torch.no_grad(), pages.large():
         network = _LAYOUTS.get(type(model), lambda _: None)(model)
     return network.with_kernel() if network else Transformers(model)
 
@@ -56,7 +57,7 @@ def _gpt_bigcode(model: Any) -> Network | None:  # noqa: ANN401 - transformers' 
     )
     heads = Heads(first.num_heads, 1, first.head_dim, first.scaling)
     norm, head = _norm(body.ln_f), _joined([model.lm_head])
-    alone = isinstance(model.lm_head, Int8Linear)
+    alone = isinstance(model.lm_head, Int8Linear | Int4Linear)
     return Network(_with_positions(body), None, blocks, norm, head, heads, model.device, alone)
 
 
@@ -68,7 +69,7 @@ def _rotary(model: Any) -> Network | None:  # noqa: ANN401 - transformers' attri
     heads = Heads(config.num_attention_heads, config.num_key_value_heads, first.head_dim, first.scaling)
     blocks = tuple(_rotary_block(layer, config) for layer in body.layers)
     norm, head = _norm(body.norm), _joined([model.lm_head])
-    alone = isinstance(model.lm_head, Int8Linear)
+    alone = isinstance(model.lm_head, Int8Linear | Int4Linear)
     angles = partial(_angles, body.rotary_emb)
     return Network(lambda ids, _: body.embed_tokens(ids), angles, blocks, norm, head, heads, model.device, alone)
 

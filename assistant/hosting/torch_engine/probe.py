@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import linear
 
-from assistant.hosting.torch_engine import int4, int8, kernel
+from assistant.hosting.torch_engine import int4, int8, kernel, pages
 from assistant.models import cpu_speed
 from assistant.models.cpu_speed import CpuSpeed
 
@@ -29,7 +29,7 @@ def _measure(threads: int) -> CpuSpeed:
     step, batch = {}, {}
     if found := kernel.library() if kernel.usable() else None:
         found.use_threads(threads)
-    with torch.inference_mode():
+    with torch.inference_mode(), pages.large():
         weights = [torch.randn(_SHAPE) / 50 for _ in range(_COPIES)]
         for name, product in _products(weights).items():
             step[name] = _milliseconds(product, torch.randn(1, _SHAPE[1]))

@@ -8,14 +8,15 @@
 // bits again, so that both products are exact and one `scale` an output is all that is not an integer.  A panel holds for every
 // group 64 pairs of m and z, then 4 x 4 x 16 x 4 bytes: eight inputs of 64 outputs, the first four in the low halves of bytes.
 // A few rows multiply q and the signed activations; for more, a panel is turned into 8 bits first.
+//
+// Nothing is asked for ahead: the processor does that better, as long as pages are large.
 
 #include "kernel.h"
 
 #define PANEL 64
 #define GROUP 32
 #define GROUP_BYTES (PANEL * 2 + PANEL * GROUP / 2)
-#define AHEAD 4096 // bytes of weights that are asked for before they are needed
-#define DIRECT 18  // rows that are multiplied by 4 bits as they lie
+#define DIRECT 18 // rows that are multiplied by 4 bits as they lie
 
 static __thread void *held[ROOMS];
 static __thread int64_t held_size[ROOMS];
@@ -55,14 +56,13 @@ static inline void put(__m512i sum, const layer *l, const int32_t *offsets, floa
 
 // One panel of 8 bits and ROWS rows: ROWS x 4 sums.
 #define ROWS_OF(ROWS)                                                                                                    \
-    static void rows_##ROWS(const layer *l, const int8_t *w, int64_t length, int64_t ahead, const uint8_t *a,            \
-                            int64_t stride, const float *steps, int64_t from, float *y) {                                \
+    static void rows_##ROWS(const layer *l, const int8_t *w, int64_t length, const uint8_t *a, int64_t stride,           \
+                            const float *steps, int64_t from, float *y) {                                                \
         __m512i sum[ROWS][4];                                                                                            \
         EACH(r, ROWS) EACH(j, 4) sum[r][j] = _mm512_setzero_si512();                                                     \
         for (int64_t k = 0; k < length; k += 4, w += 256) {                                                              \
             __m512i some[4];                                                                                             \
             EACH(j, 4) some[j] = _mm512_loadu_si512(w + 64 * j);                                                         \
-            if (ROWS < 6) EACH(j, 4) _mm_prefetch((const char *)w + ahead + 64 * j, _MM_HINT_T1);                        \
             EACH(r, ROWS) {                                                                                              \
                 __m512i four = _mm512_set1_epi32(*(const int32_t *)(a + r * stride + k));                                \
                 EACH(j, 4) sum[r][j] = _mm512_dpbusd_epi32(sum[r][j], four, some[j]);                                    \
@@ -96,7 +96,6 @@ static inline __m512i high(__m512i bytes) { return low(_mm512_srli_epi16(bytes, 
         EACH(r, ROWS) EACH(j, 4) all[r][j] = _mm512_setzero_si512();                                                     \
         for (int64_t k = 0; k < stride; k += GROUP, w += GROUP_BYTES) {                                                  \
             __m512i sum[ROWS][4];                                                                                        \
-            EACH(i, 18) _mm_prefetch((const char *)w + AHEAD + 64 * i, _MM_HINT_T0);                                     \
             EACH(r, ROWS) EACH(j, 4) sum[r][j] = _mm512_set1_epi32(-8 * sums[(r * stride + k) / GROUP]);                 \
             EACH(p, 4) EACH(j, 4) {                                                                                      \
                 __m512i both = _mm512_loadu_si512(w + 2 * PANEL + 256 * p + 64 * j);                                     \
@@ -207,7 +206,7 @@ static void direct(void *of, int64_t panel, int64_t end) {
                 c->sums + r * stride / GROUP, c->steps + r, panel * PANEL, c->y + r * c->l->outputs);
 }
 
-typedef void (*some)(const layer *, const int8_t *, int64_t, int64_t, const uint8_t *, int64_t, const float *, int64_t, float *);
+typedef void (*some)(const layer *, const int8_t *, int64_t, const uint8_t *, int64_t, const float *, int64_t, float *);
 
 static void in_eight_bits(void *of, int64_t panel, int64_t end) {
     static const some few[] = {0, rows_1, rows_2, rows_3, rows_4, rows_5, rows_6};
@@ -220,9 +219,8 @@ static void in_eight_bits(void *of, int64_t panel, int64_t end) {
         const int8_t *w = panel_of(l, panel, unpacked);
         for (int64_t r = 0; r < c->rows; r += 6) {
             int64_t left = c->rows - r;
-            int64_t ahead = c->rows <= 6 ? AHEAD : left <= 6 && l->bits == 8 ? PANEL * length : 0; // the next panel at last
             few[left < 6 ? left : 6](
-                l, w, length, ahead, c->a + r * stride, stride, c->steps + r, panel * PANEL, c->y + r * l->outputs);
+                l, w, length, c->a + r * stride, stride, c->steps + r, panel * PANEL, c->y + r * l->outputs);
         }
     }
 }
