@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -124,12 +124,13 @@ def prune(folder: Path, keep: int) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def newest(folder: Path) -> tuple[Path, Manifest] | None:
-    """The newest checkpoint that verifies; None where there is none."""
+def newest(folder: Path, damaged: Callable[[Path], None] = lambda _: None) -> tuple[Path, Manifest] | None:
+    """The newest checkpoint that verifies, None where there is none; newer ones that do not are told to `damaged`."""
     for path in _complete(folder):
         manifest = verified(path)
         if manifest is not None:
             return path, manifest
+        damaged(path)
     return None
 
 
@@ -159,11 +160,6 @@ def _manifest(path: Path) -> Manifest | None:
         return manifest if whole and isinstance(manifest.recipe, dict) else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-
-
-def damaged(folder: Path) -> Iterator[Path]:
-    """Checkpoints that do not verify."""
-    return (path for path in _complete(folder) if verified(path) is None)
 
 
 def _complete(folder: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -76,14 +77,24 @@ def save(engine: Any, recipe: Recipe, folder: Path, step: int, data: str) -> Sto
     return problem
 
 
-def resume(engine: Any, recipe: Recipe, folder: Path, data: str) -> int:  # noqa: ANN401 - DeepSpeed is untyped
+def resume(
+    engine: Any,  # noqa: ANN401 - DeepSpeed is untyped
+    recipe: Recipe,
+    folder: Path,
+    data: str,
+    warn: Callable[[str], None] = lambda _: None,
+) -> int:
     """Continue from the newest checkpoint that verifies; gives the number of steps done, 0 where there is none.
+
+    `warn` is told, on rank 0, of newer checkpoints that are damaged.
 
     Raises:
         ModelError: the checkpoint is of another model.
         UsageError: it is of other data, or of a recipe with another curve.
     """
-    chosen: list[tuple[Path, Manifest] | None] = [checkpoints.newest(folder) if dist.get_rank() == 0 else None]
+    chosen: list[tuple[Path, Manifest] | None] = [None]
+    if dist.get_rank() == 0:
+        chosen = [checkpoints.newest(folder, lambda path: warn(f"The checkpoint {path} is damaged and passed over."))]
     dist.broadcast_object_list(chosen, src=0)
     if chosen[0] is None:
         return 0

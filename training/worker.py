@@ -122,7 +122,7 @@ def _work(job: Job) -> None:
     _agree(recipe)
     words = Vocabulary(vocabulary.load(recipe.local_folder / "tokenizer"))
     run = _ready(job, words)
-    done = resume.resume(run.engine, recipe, run.folder, run.train.facts.fingerprint)
+    done = resume.resume(run.engine, recipe, run.folder, run.train.facts.fingerprint, _say)
     start = _eval_first(run, folder, done)
     metrics = records.read(folder / records.METRICS, done) if dist.get_rank() == 0 else []
     if dist.get_rank() == 0:
