@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tokenizers import Tokenizer
@@ -56,12 +55,6 @@ def control_names(template: ChatTemplate) -> tuple[str, ...]:
     every = Conversation((Message("system", "s"), Message("user", "u"), Message("assistant", "a")))
     segments = template.segments(every, generate=False)
     return tuple(dict.fromkeys(segment.name for segment in segments if isinstance(segment, Control)))
-
-
-def trained_share(encoded: Iterable[Encoded]) -> float:
-    """Trained tokens over all tokens."""
-    counts = [(sum(one.trained), len(one.ids)) for one in encoded]
-    return sum(trained for trained, _ in counts) / max(1, sum(total for _, total in counts))
 
 
 def _exchanges(conversation: Conversation) -> list[tuple[Message, ...]]:

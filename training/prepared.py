@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -62,10 +62,13 @@ class Packed:
         spans = [slice(int(self.borders[one]), int(self.borders[one + 1])) for one in numbers]
         return [(self.ids[span], self.trained[span]) for span in spans]
 
-    def named(self, block: int) -> str:
-        """The rows of a block, for messages."""
-        rows = self.rows[int(self.blocks[block]) : int(self.blocks[block + 1])]
-        return ", ".join(f"{source} line {line}" for source, line in rows)
+    def named(self, blocks: Iterable[int]) -> str:
+        """The rows of blocks, for messages: each source with its lines."""
+        lines: dict[str, set[int]] = {}
+        for block in blocks:
+            for source, line in self.rows[int(self.blocks[block]) : int(self.blocks[block + 1])]:
+                lines.setdefault(source, set()).add(line)
+        return "; ".join(f"{source} line {', '.join(map(str, sorted(found)))}" for source, found in lines.items())
 
 
 def build(dialogues: Sequence[Dialogue], recipe: Recipe, vocabulary: Vocabulary, rejects: list[Reject]) -> Packed:

@@ -39,14 +39,13 @@ _KNOWN_ROWS = 49152
 class Shape:
     """The numbers that memory and time follow from.
 
-    parameters: all of them, tied ones once.  embedding: of the input table.  largest: of the largest single module.
+    parameters: all of them, tied ones once.  embedding: of the input table.
     linear: of the linear layers, which an adapter follows.  layer: of one transformer layer.
     inputs_and_outputs: the sum of inputs and outputs of the linear layers, which a LoRA adapter's size is a multiple of.
     """
 
     parameters: int
     embedding: int
-    largest: int
     linear: int
     layer: int
     inputs_and_outputs: int
@@ -81,7 +80,6 @@ def _counted(recipe: Recipe) -> Shape:
     return Shape(
         parameters=sum(sizes.values()),
         embedding=model.get_input_embeddings().weight.numel(),
-        largest=max(sum(one.numel() for one in module.parameters(recurse=False)) for module in model.modules()),
         linear=sum(one.weight.numel() for one in linears),
         layer=sum(one.numel() for one in blocks[0].parameters()),
         inputs_and_outputs=sum(one.in_features + one.out_features for one in linears),

@@ -147,5 +147,5 @@ def _due(every: int, finished: int) -> bool:
 
 
 def _rows(run: Run, number: int) -> str:
-    named = "; ".join(run.train.named(block) for block in run.schedule.at(number))
+    named = run.train.named(run.schedule.at(number))
     return named if len(named) < 300 else f"{named[:300]}…"

@@ -166,6 +166,8 @@ def _join(machine: Machine) -> None:
         os.environ["DS_ACCELERATOR"] = "cpu"
     import deepspeed
 
+    # Imported, it sets its level anew; what its warnings are about, our lines say with the rows.
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     if machine.is_cpu:
         # Compiling this operation takes a minute and changes no number.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
@@ -261,7 +263,7 @@ def _end_with_parent() -> None:
 def _quiet() -> None:
     """Leave the terminal to the progress line."""
     warnings.filterwarnings("ignore")
-    for package in ("DeepSpeed", "transformers", "bitsandbytes"):
+    for package in ("transformers", "bitsandbytes"):
         logging.getLogger(package).setLevel(logging.ERROR)
     from transformers.utils import logging as shown
 

@@ -253,6 +253,29 @@ def test_a_checkpoint_of_another_model_other_data_or_other_keys_is_refused(singl
 
 
 @pytest.mark.soak
+def test_a_dry_run_reaches_the_end_and_begins_anew_each_time(tmp_path):
+    rows(tmp_path)
+    dry = tmp_path / "run-dry-run"
+    for rate in ("0.01", "0.02"):
+        asked = [*command(tmp_path), f"learning_rate={rate}", "--dry-run"]
+        done = subprocess.run(asked, capture_output=True, text=True, env=ENVIRONMENT, timeout=280, check=False)
+        assert done.returncode == 0 and "The whole road is open." in done.stderr, done.stderr[-3000:]
+        assert json.loads((dry / "report.json").read_text())["steps"] == 2
+        assert (dry / "model" / "model.safetensors").is_file() and not (dry / "checkpoints").exists()
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.soak
+def test_an_upload_that_fails_costs_neither_model_nor_report(tmp_path):
+    rows(tmp_path)
+    nobody = ENVIRONMENT | {"HF_TOKEN": "none", "HF_ENDPOINT": "http://127.0.0.1:9"}
+    asked = [*command(tmp_path), "max_steps=2", "push=nobody/nothing"]
+    done = subprocess.run(asked, capture_output=True, text=True, env=nobody, timeout=280, check=False)
+    assert done.returncode == 6 and "The upload to nobody/nothing failed" in done.stderr and "Traceback" not in done.stderr
+    assert (tmp_path / "run" / "model" / "model.safetensors").is_file() and (tmp_path / "run" / "report.md").is_file()
+
+
+@pytest.mark.soak
 def test_ten_kills_at_random_points_leave_the_uninterrupted_curve(folder, whole, tmp_path):
     random_ = random.Random(SEED)
     shutil.copy(folder / "rows.jsonl", tmp_path / "rows.jsonl")
