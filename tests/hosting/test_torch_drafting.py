@@ -12,7 +12,7 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from assistant.hosting.engine import EngineRequest, Sampling
-from assistant.hosting.torch_engine.decode import CPU, CPU_BF16, GPU, Pace, generate
+from assistant.hosting.torch_engine.decode import CPU, CPU_BF16, CPU_INT4, GPU, Pace, generate
 from assistant.hosting.torch_engine.drafting import LADDER, CopyDraft
 from assistant.hosting.torch_engine.kv import empty
 from assistant.hosting.torch_engine.sampling import Picker
@@ -203,7 +203,7 @@ def test_a_wide_nucleus_over_a_large_vocabulary_is_whole() -> None:
     assert len(set(drawn)) > 1500
 
 
-@pytest.mark.parametrize("pace", [CPU, CPU_BF16, GPU], ids=["cpu", "bf16", "gpu"])
+@pytest.mark.parametrize("pace", [CPU, CPU_BF16, CPU_INT4, GPU], ids=["cpu", "bf16", "int4", "gpu"])
 def test_hopeless_drafts_cost_at_most_three_percent(pace: Pace) -> None:
     """A reply of 400 tokens that never goes on as any draft says, though every pair of tokens was seen before."""
     random_ = random.Random(8)

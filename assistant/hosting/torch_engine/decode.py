@@ -30,7 +30,7 @@ class Pace:
 
 
 # Measured with a model of 0.5 B parameters on one thread of a CPU; the GPU's is reckoned from its bandwidth.
-GPU, CPU_BF16, CPU = Pace(512, 1 / 150), Pace(64, 1 / 24), Pace(64, 1 / 8)
+GPU, CPU_BF16, CPU, CPU_INT4 = Pace(512, 1 / 150), Pace(64, 1 / 24), Pace(64, 1 / 8), Pace(64, 1 / 4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from assistant.hosting.detokenizer import Detokenizer
 from assistant.hosting.engine import EngineInfo, EngineRequest, Finish, Piece, TokenScore
 from assistant.hosting.prefix_store import PrefixStore
 from assistant.hosting.torch_engine import memory, quantization
-from assistant.hosting.torch_engine.decode import CPU, CPU_BF16, GPU, Pace, Step, generate
+from assistant.hosting.torch_engine.decode import CPU, CPU_BF16, CPU_INT4, GPU, Pace, Step, generate
 from assistant.hosting.torch_engine.kv import bucket
 from assistant.hosting.torch_engine.kv_files import Format
 from assistant.hosting.torch_engine.loading import Loaded
@@ -138,6 +138,8 @@ def _pieces(steps: Iterator[Step], tokenizer: FolderTokenizer, usage: Usage) -> 
 def _pace(loaded: Loaded) -> Pace:
     if loaded.device.type != "cpu":
         return GPU
+    if loaded.spec.quantization == "int4":
+        return CPU_INT4
     return CPU_BF16 if loaded.dtype == torch.bfloat16 and loaded.spec.quantization == "none" else CPU
 
 

@@ -78,7 +78,7 @@ def joined_int8(parts: Sequence[Int8Linear]) -> Callable[[torch.Tensor], torch.T
 def product_name() -> str:
     """Which product `joined_int8` takes here."""
     if kernel.available():
-        return "own product"
+        return f"own product {kernel.version()}"
     return "FBGEMM" if _suits_fbgemm() else "torch"
 
 

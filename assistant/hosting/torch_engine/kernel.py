@@ -105,6 +105,12 @@ def available() -> bool:
     return usable() and library() is not None
 
 
+def version() -> str:
+    """Sixteen digits that change with the kernel, and so with the last bits of what it computes."""
+    made_of = "\n".join((*(source.read_text(encoding="utf-8") for source in _READ), *_FLAGS))
+    return hashlib.sha256(made_of.encode()).hexdigest()[:16]
+
+
 def usable() -> bool:
     """Whether the kernel suits this machine."""
     return platform.system() == "Linux" and platform.machine() == "x86_64" and torch.cpu._is_vnni_supported()
@@ -157,8 +163,7 @@ def library() -> ctypes.CDLL | None:
     compiler = next(filter(None, (shutil.which(name, path=os.defpath) for name in ("cc", "gcc", "clang"))), None)
     if compiler is None:
         return None
-    made_of = "\n".join((*(source.read_text(encoding="utf-8") for source in _READ), *_FLAGS))
-    path = settings.home() / "kernels" / f"torch-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.so"
+    path = settings.home() / "kernels" / f"torch-{version()}.so"
     try:
         if not path.is_file():
             settings.private_folder(path.parent)

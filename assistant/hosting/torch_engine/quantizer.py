@@ -60,7 +60,8 @@ class _Quantizer(HfQuantizer):
         """The head comes last, since it may be tied to the embedding, which stays; what is left computes in float32."""
         head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
         model.set_output_embeddings(int8.of_weight(head.weight.data, head.bias))
-        embedding.weight = nn.Parameter(embedding.weight.data.bfloat16(), requires_grad=False)
+        # A copy, since a view would keep the whole file mapped.
+        embedding.weight = nn.Parameter(embedding.weight.data.to(torch.bfloat16, copy=True), requires_grad=False)
         for parameter in model.parameters():
             if parameter.is_floating_point() and parameter is not embedding.weight:
                 parameter.data = parameter.data.float()
