@@ -115,7 +115,7 @@ def text(plan: Plan) -> str:
     lines.append(f"  memory of a rank    {plan.gpu_gib_per_rank:8.1f} GiB")
     lines += [f"    {name:<18}{value:8.1f}" for name, value in plan.parts.items() if value >= 0.05]
     lines.append(f"  memory of a host    {plan.host_gib:8.1f} GiB")
-    lines.append(f"  one checkpoint      {plan.checkpoint_gib:8.1f} GiB, {plan.disk_gib:.1f} GiB of disk in all")
+    lines.append(f"  one checkpoint      {amount(plan.checkpoint_gib):>12}, {amount(plan.disk_gib)} of disk in all")
     batch = f"{recipe.global_batch} blocks = {machine.count} ranks x {recipe.micro_batch} x {plan.accumulation}"
     lines.append(f"  a step              {batch}; {plan.traffic_gib:.0f} GiB of traffic a rank")
     if plan.steps is None or plan.tokens is None or plan.minutes is None:
@@ -123,7 +123,8 @@ def text(plan: Plan) -> str:
     else:
         cost = f", about {plan.dollars:,.0f} dollars" if plan.dollars is not None else ""
         lines.append(f"  steps               {plan.steps:8,} ({plan.tokens / 1e6:,.1f} M tokens, estimated from the data)")
-        lines.append(f"  time                {plan.minutes:8,.0f} minutes at {_utilisation(machine):.0%} of the peak{cost}")
+        speed = f"{_CPU_TFLOPS} TFLOPS a rank" if machine.is_cpu else f"{_utilisation(machine):.0%} of the peak"
+        lines.append(f"  time                {plan.minutes:8,.0f} minutes at {speed}{cost}")
     spare = machine.memory_gib - plan.gpu_gib_per_rank
     fits = "It fits." if machine.is_cpu else f"It fits, with {spare:.1f} GiB of each GPU to spare."
     lines += [f"  ! {problem}" for problem in plan.problems] or [f"  {fits}"]
