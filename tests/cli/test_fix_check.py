@@ -27,6 +27,7 @@ RIGHT, WRONG, OTHER = reply("2 * x"), reply("x + 2"), reply("x - 1")
 SAME = reply("x + 1")
 
 PYTHON = shlex.quote(sys.executable)  # which has pytest, whatever `python` is on the PATH
+CHECK = f"cd work && PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 {PYTHON} -m pytest -q test_numbers.py"  # plugins take two seconds to load
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def fix(run: Callable, file: Path) -> Callable:
-    def call(*options: str, check: str = f"cd work && {PYTHON} -m pytest -q test_numbers.py") -> tuple[int, dict, str]:
+    def call(*options: str, check: str = CHECK) -> tuple[int, dict, str]:
         before = tree(file.parent)
         done = run("fix", "work/numbers_.py:4", "--json", "--check", check, *options, timeout=200)
         after = {name: text for name, text in tree(file.parent).items() if name != "numbers_.py"}

@@ -37,7 +37,7 @@ def soak(project: Path, *options: str) -> tuple[int, list[str], str]:
     ran = project / "ran"
     ran.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "resuming", "-p", "no:cacheprovider", *options]
-    environment = {**os.environ, "PYTHONPATH": str(PLUGIN), "STARCHAT_SCALE": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(PLUGIN), "STARCHAT_SCALE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     ended = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=60)
     return ended.returncode, ran.read_text().split() if ran.exists() else [], ended.stdout
 
