@@ -56,17 +56,17 @@ class KernelBlock:
         enough(self.library.block_project(self.where, rows, x.data_ptr(), cosines, sines, *into))
         return queries
 
-    def attend(self, queries: torch.Tensor, layer: BucketLayer) -> torch.Tensor:
-        """Attention of the last rows of the cache, one by one: `[rows, all heads]`."""
+    def attend(self, queries: torch.Tensor, layer: BucketLayer, *, single: bool) -> torch.Tensor:
+        """Attention of the last rows of the cache: `[rows, all heads]`.  single: one by one, as if each were alone."""
         rows, out = len(queries), torch.empty_like(queries)
+        attend = self.library.block_attend if single else self.library.block_attend_all
         keys, values = layer.filled()
         cached = (keys.data_ptr(), values.data_ptr(), layer.capacity, layer.length - rows)
-        enough(self.library.block_attend(self.where, rows, queries.data_ptr(), *cached, out.data_ptr()))
+        enough(attend(self.where, rows, queries.data_ptr(), *cached, out.data_ptr()))
         return out.view(rows, -1)
 
     def finish(self, x: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
         """`x` after the layer."""
-        attended = attended.contiguous()
         enough(self.library.block_finish(self.where, len(x), attended.data_ptr(), x.data_ptr()))
         return x
 

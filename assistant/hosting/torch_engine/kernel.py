@@ -32,7 +32,9 @@ log = logging.getLogger("assistant.hosting")
 GROUP = 32
 """Inputs that share the numbers by which 4 bits become 8."""
 
-_SOURCES = tuple(Path(__file__).with_name(name) for name in ("products.c", "blocks.c", "rounding.c", "threads.c"))
+_SOURCES = tuple(
+    Path(__file__).with_name(name) for name in ("products.c", "blocks.c", "attention.c", "rounding.c", "threads.c")
+)
 _READ = (*_SOURCES, Path(__file__).with_name("kernel.h"))
 _FLAGS = ("-O3", "-shared", "-fPIC", "-pthread", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")
 _PANEL = 64
@@ -185,7 +187,8 @@ def _declare(found: ctypes.CDLL) -> None:
     found.offsets.argtypes = [pointer] * 2
     found.product.argtypes = [number, *[pointer] * 3]
     found.block_project.argtypes = [pointer, number, *[pointer] * 6, number, number]
-    found.block_attend.argtypes = [pointer, number, *[pointer] * 3, number, number, pointer]
+    for attend in (found.block_attend, found.block_attend_all):
+        attend.argtypes = [pointer, number, *[pointer] * 3, number, number, pointer]
     found.block_finish.argtypes = [pointer, number, *[pointer] * 2]
     found.block_head.argtypes = [pointer, number, *[pointer] * 2]
 

@@ -146,4 +146,4 @@ def _in_kernel(block: Block, x: torch.Tensor, layer: BucketLayer, shared: _Pass,
         return x[:0]
     first = len(x) - wanted
     x, queries = x[first:], queries[first:]
-    return kernel.finish(x, kernel.attend(queries, layer) if shared.single else shared.attend(queries, layer, block.window))
+    return kernel.finish(x, kernel.attend(queries, layer, single=shared.single))
