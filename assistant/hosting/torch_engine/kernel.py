@@ -139,24 +139,28 @@ def _layer(
 
 def _panels(weight: torch.Tensor) -> torch.Tensor:
     """Panels of 64 outputs: `[panels, in / 4, 4, 16, 4]`, the last one filled up with zeros."""
-    fours = _filled_up(weight).view(torch.int32)  # four numbers are moved at a time
-    fours = fours.view(-1, 4, 16, fours.shape[1]).permute(0, 3, 1, 2)
-    return pages.empty(fours.numel() * 4).view(torch.int32).view(fours.shape).copy_(fours)
+    outputs, inputs = weight.shape
+    panels = pages.empty(-(-outputs // _PANEL) * _PANEL * inputs)
+    _pack(weight, 1, 0, panels)
+    return panels
 
 
 def _quarter_panels(codes: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
     """Panels of 64 outputs: for each group its 64 pairs of numbers, then the codes; bytes `[panels, groups, 128 + 1024]`."""
     groups = steps.shape[1]
-    pairs = _filled_up(steps.flatten(1)).view(torch.int16).view(-1, _PANEL, groups).transpose(1, 2)
-    fours = _filled_up(codes).view(torch.int32).view(-1, 4, 16, groups, 4).permute(0, 3, 4, 1, 2)
+    pairs = pad(steps.flatten(1), (0, 0, 0, -len(steps) % _PANEL)).contiguous().view(torch.int16)
+    pairs = pairs.view(-1, _PANEL, groups).transpose(1, 2)
     panels = pages.empty(len(pairs) * groups * 18 * _PANEL).view(len(pairs), groups, 18 * _PANEL)
     panels.view(torch.int16)[..., :_PANEL].copy_(pairs)
-    panels.view(torch.int32)[..., _PANEL // 2 :].copy_(fours.flatten(2))
+    _pack(codes, groups, _PANEL // 2, panels)
     return panels
 
 
-def _filled_up(rows: torch.Tensor) -> torch.Tensor:
-    return pad(rows, (0, 0, 0, -len(rows) % _PANEL)).contiguous()
+def _pack(rows: torch.Tensor, blocks: int, gap: int, panels: torch.Tensor) -> None:
+    kernel, rows = library(), rows.contiguous()
+    assert kernel is not None
+    run = rows.shape[1] // 4 // blocks
+    kernel.packed(len(rows), blocks, run, gap, rows.data_ptr(), panels.data_ptr())
 
 
 @cache
@@ -184,6 +188,7 @@ def _declare(found: ctypes.CDLL) -> None:
     number, pointer = ctypes.c_int64, ctypes.c_void_p
     found.use_threads.argtypes, found.use_threads.restype = [number], None
     found.quarters.argtypes, found.quarters.restype = [number, number, *[pointer] * 4], None
+    found.packed.argtypes, found.packed.restype = [*[number] * 4, *[pointer] * 2], None
     found.offsets.argtypes = [pointer] * 2
     found.product.argtypes = [number, *[pointer] * 3]
     found.block_project.argtypes = [pointer, number, *[pointer] * 6, number, number]

@@ -1,4 +1,4 @@
-// Weights in floats to integers of 4 bits: what `int4.py` says, 32 numbers at a time.
+// Weights in floats to integers of 4 bits: what `int4.py` says, 32 numbers at a time.  And integers into panels.
 
 #include "kernel.h"
 
@@ -70,4 +70,28 @@ static void round_outputs(void *of, int64_t from, int64_t to) {
 void quarters(int64_t outputs, int64_t inputs, const float *x, uint8_t *codes, int8_t *steps, float *scale) {
     weights w = {inputs, x, codes, steps, scale};
     spread(round_outputs, &w, outputs, 16);
+}
+
+typedef struct {
+    int64_t outputs, run, blocks, gap;
+    const int32_t *from;
+    int32_t *to;
+} packing;
+
+static void pack_panels(void *of, int64_t panel, int64_t end) {
+    packing *p = of;
+    for (; panel < end; panel++)
+        for (int64_t block = 0; block < p->blocks; block++) {
+            int32_t *to = p->to + (panel * p->blocks + block) * (p->gap + p->run * 64) + p->gap;
+            for (int64_t f = 0; f < p->run; f++)
+                for (int64_t o = 0; o < 64; o++)
+                    to[f * 64 + o] =
+                        panel * 64 + o < p->outputs ? p->from[((panel * 64 + o) * p->blocks + block) * p->run + f] : 0;
+        }
+}
+
+// Four bytes at a time, from [outputs, blocks, run] to panels of 64 outputs; `gap` such places are left before each block.
+void packed(int64_t outputs, int64_t blocks, int64_t run, int64_t gap, const int32_t *from, int32_t *to) {
+    packing p = {outputs, run, blocks, gap, from, to};
+    spread(pack_panels, &p, (outputs + 63) / 64, 8);
 }
