@@ -6,10 +6,12 @@ import ast
 import builtins
 import keyword
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from assistant.document import Document
 from assistant.languages import PYTHON
+from assistant.lines import end, split_lines
 from assistant.region import Region
 from assistant.syntax import definitions
 
@@ -55,17 +57,22 @@ def without_imported_builtins(text: str, document: Document) -> str:
     A model that means to test for a `ValueError` may import it from the code under test, and no test would run.
     """
     try:
-        imports = [node for node in ast.parse(text).body if isinstance(node, ast.ImportFrom)]
-        missing = set(dir(builtins)) - set(_bound(ast.parse(document.text)))
+        body = ast.parse(text).body
+        bound = set(_bound(ast.parse(document.text)))
     except (SyntaxError, ValueError, RecursionError):
         return text  # what does not parse is refused by others
-    lines = text.splitlines(keepends=True)
+    # Every module has the likes of `__doc__`, and nobody knows what a star brings.
+    missing = {name for name in dir(builtins) if not name.startswith("_")} - bound if "*" not in bound else set()
+    lines = split_lines(text)
     module = module_name(document.path) if document.path else ""
-    for node in reversed([node for node in imports if node.module == module and not node.level]):
+    imports = [node for node in body if isinstance(node, ast.ImportFrom) and node.module == module and not node.level]
+    for node in reversed(imports):
         kept = [name for name in node.names if name.name not in missing]
-        if len(kept) < len(node.names):
-            assert node.end_lineno is not None
-            lines[node.lineno - 1 : node.end_lineno] = [f"{ast.unparse(ast.ImportFrom(module, kept, 0))}\n"] if kept else []
+        assert node.end_lineno is not None
+        alone = not any(node in pair and pair[0].end_lineno == pair[1].lineno for pair in pairwise(body))
+        if len(kept) < len(node.names) and alone:
+            line = f"{ast.unparse(ast.ImportFrom(module, kept, 0))}{end(lines[node.end_lineno - 1])}"
+            lines[node.lineno - 1 : node.end_lineno] = [line] if kept else []
     return "".join(lines)
 
 

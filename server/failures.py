@@ -25,9 +25,10 @@ _CODES: tuple[tuple[type[AssistantError], int], ...] = (
 
 _OPTIONS = (
     (re.compile(r"\bwith -m\b"), "in the settings"),
-    (re.compile(r"\bleave --(endpoint) out\b"), r"leave the setting `\1` empty"),
-    (re.compile(r"--(model|endpoint|device|quantization|threads) ([\w:-]*\w)"), r"`\2` as the setting `\1`"),
-    (re.compile(r"--(model|endpoint|device|quantization|threads)\b"), r"the setting `\1`"),
+    (re.compile(r": -m ([\w.-]*\w)"), r": `\1` as the setting `model`"),
+    (re.compile(r"\b([Ll])eave --(endpoint|dtype) out\b"), r"\1eave the setting `\2` empty"),
+    (re.compile(r"--(model|endpoint|device|quantization|dtype|threads) ([\w:-]*\w)"), r"`\2` as the setting `\1`"),
+    (re.compile(r"--(model|endpoint|device|quantization|dtype|threads)\b"), r"the setting `\1`"),
 )
 """Options of the shell, as errors name them, and the settings that an editor has in their place."""
 

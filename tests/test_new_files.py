@@ -15,6 +15,7 @@ from assistant.document import Document
 from assistant.errors import ContextOverflow, NoEdit, UsageError
 from assistant.languages import PYTHON, language_named
 from assistant.models.spec import ModelSpec
+from assistant.opening_lines import without_imported_builtins
 from assistant.turn import Turn, shown, take
 from tests.hosting.scripted_host import client_of, home, script
 
@@ -135,6 +136,26 @@ def test_tests_import_the_code_under_test(model: ModelSpec, tmp_path: Path, mark
 def test_tests_import_no_builtin_from_the_code_under_test(model: ModelSpec, tmp_path: Path, marker: str, line: str) -> None:
     answer, _ = taken(Turn(command("tests"), document=source(tmp_path, marker)), model)
     assert answer.code == f"import pytest\n\nfrom numbers import add, Sum\n{line}{TESTS}"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (
+            "a = 'x\fy\u2028z'\r\nfrom numbers import ValueError, add\r\nb = 1\r\n",
+            "a = 'x\fy\u2028z'\r\nfrom numbers import add\r\nb = 1\r\n",
+        ),
+        ("import re; from numbers import ValueError\n", "import re; from numbers import ValueError\n"),
+        ("from numbers import __doc__, KeyError", "from numbers import __doc__"),
+    ],
+)
+def test_only_the_import_of_a_builtin_is_taken_out(tmp_path: Path, text: str, left: str) -> None:
+    assert without_imported_builtins(text, source(tmp_path, "none")) == left
+
+
+def test_what_a_star_brings_is_not_taken_for_a_builtin(tmp_path: Path) -> None:
+    own = replace(source(tmp_path, "none"), text="from os import *\n")
+    assert without_imported_builtins("from numbers import open\n", own) == "from numbers import open\n"
 
 
 def test_a_name_of_a_builtin_that_the_code_defines_is_imported(model: ModelSpec, tmp_path: Path) -> None:

@@ -113,9 +113,12 @@ def discard(partial: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Remove all but the newest `keep` checkpoints (at least one), and what earlier attempts left behind."""
-    for path in _complete(folder)[max(1, keep) :]:
+def prune(folder: Path, keep: int, step: int) -> None:
+    """Remove all but the newest `keep` checkpoints (at least one) up to that of `step`, and what earlier attempts left behind.
+
+    Later ones are damaged, or the run would have gone on from them: they stay, and take nobody's place.
+    """
+    for path in [path for path in _complete(folder) if _step(path) <= step][max(1, keep) :]:
         # A folder that loses its name first is never mistaken for a checkpoint, however the removal ends.
         gone = path.with_name(f".{path.name}.partial")
         shutil.rmtree(gone, ignore_errors=True)
@@ -163,8 +166,9 @@ def _manifest(path: Path) -> Manifest | None:
 
 
 def _complete(folder: Path) -> list[Path]:
-    """Checkpoint folders, newest first."""
-    return sorted((path for path in folder.glob("step-*") if path.is_dir()), reverse=True)
+    """Checkpoint folders, newest first; not what a user has put aside under a longer name."""
+    found = [path for path in folder.glob("step-*") if path.name.removeprefix("step-").isdecimal() and path.is_dir()]
+    return sorted(found, key=_step, reverse=True)
 
 
 def _name(step: int) -> str:

@@ -75,7 +75,8 @@ def dry(recipe: config.Recipe) -> config.Recipe:
     """The recipe cut to two steps on a few dialogues, in a folder of its own."""
     from dataclasses import replace
 
-    folder = str(recipe.folder.with_name(f"{recipe.folder.name}-dry-run"))
+    whole = recipe.folder if recipe.folder.name.strip(".") else recipe.folder.resolve()
+    folder = str(whole.parent / f"{whole.name}-dry-run")
     few = max(64, 2 * recipe.global_batch)
     # The few are seen as often as two steps need.
     short = replace(recipe, max_steps=2, epochs=1e6, max_dialogues=few, max_eval_dialogues=8)
@@ -91,7 +92,7 @@ def _sorted(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
         name, equals, value = one.partition("=")
         if name == "--rows":
             flags[name] = value if equals else (arguments.pop(0) if arguments else "")
-            if not flags[name].isdigit() or not int(flags[name]):
+            if not flags[name].isdecimal() or not int(flags[name]):
                 raise UsageError(f"--rows is {flags[name]!r}.", "It must be a whole number of at least 1.")
         elif one.startswith("-"):
             flags["--help" if one == "-h" else one] = ""

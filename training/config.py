@@ -160,9 +160,9 @@ def load(recipe: str, overrides: Iterable[str] = ()) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}.", "Mend the file.") from error
     loaded, given = _merge(Recipe(name=path.stem), raw, str(path)), dict(map(_split, overrides))
-    # The recipe's weights are those of its own sources, and its sentence speaks of its own base.
+    # The recipe's weights are those of its own sources, and its sentence speaks of its own base, data and adapter.
     loaded = replace(loaded, weights=()) if "data" in given else loaded
-    loaded = replace(loaded, about="") if "base" in given else loaded
+    loaded = replace(loaded, about="") if given.keys() & {"base", "data", "adapter"} else loaded
     return checked(_merge(loaded, given, "The command line"))
 
 

@@ -111,7 +111,8 @@ def dialogues(row: Row) -> list[Dialogue]:
         found, tree, language = [messages], _tree(value, messages), value.get("lang")
     if not found:
         raise ValueError("the tree has no assistant turn")
-    licence = str(value.get("license") or value.get("licence") or "unknown")
+    # Half of a surrogate pair, which JSON can hold, could not be written to the card.
+    licence = str(value.get("license") or value.get("licence") or "unknown").encode("utf-8", "replace").decode()
     language = language if isinstance(language, str) else None
     return [Dialogue(_conversation(path), tree, row.source, row.line, licence, language) for path in found]
 
@@ -136,7 +137,7 @@ def _source(name: str, split: Split, rejects: list[Reject], counts: Counter[str]
         except ValueError as error:
             rejects.append(Reject(row.source, row.line, str(error)))
     if any(one.licence == "unknown" for one in found):
-        stated = licence_of_data(name)
+        stated = licence_of_data(sources.place(name))
         found = [replace(one, licence=stated) if one.licence == "unknown" else one for one in found]
     return found
 

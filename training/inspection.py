@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from assistant.cli.terminal import printable
 from training import dataset, vocabulary
 from training.config import Recipe
 from training.encoding import TEMPLATES, Vocabulary, control_names, pieces
@@ -16,7 +17,7 @@ from training.encoding import TEMPLATES, Vocabulary, control_names, pieces
 
 def show(recipe: Recipe, rows: int) -> int:
     """Print the first `rows` dialogues: where they come from, their text by template, their ids and trained tokens."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     corpus = dataset.load(recipe)
     words = Vocabulary(vocabulary.obtain(recipe, corpus))
     controls = {words.control_id(name) for name in control_names(TEMPLATES[recipe.template])}
@@ -26,7 +27,8 @@ def show(recipe: Recipe, rows: int) -> int:
     for dialogue in corpus.train[:rows]:
         cut = pieces(dialogue.conversation, TEMPLATES[recipe.template], words, recipe.block)
         console.rule(f"{Path(dialogue.source).name} line {dialogue.line}")
-        console.print(f"{dialogue.source}, tree {dialogue.tree}, licence {dialogue.licence}", style="dim", soft_wrap=True)
+        about = f"{dialogue.source}, tree {dialogue.tree}, licence {dialogue.licence}"
+        console.print(printable(about), style="dim", soft_wrap=True)
         for number, encoded in enumerate(cut.encoded, start=1):
             console.print(
                 f"piece {number} of {len(cut.encoded)}: {len(encoded.ids)} tokens, {sum(encoded.trained)} trained", style="dim"
@@ -44,5 +46,5 @@ def coloured(ids: list[int], trained: list[bool], words: Vocabulary, controls: S
     marked = zip(ids, trained, strict=True)
     for (flag, control), group in groupby(marked, key=lambda one: (one[1], one[0] if one[0] in controls else None)):
         style = " ".join(["bold green"] * flag + ["underline"] * (control is not None))
-        shown.append(words.decode([token for token, _ in group]), style=style)
+        shown.append(printable(words.decode([token for token, _ in group])), style=style)
     return shown

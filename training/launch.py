@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -69,6 +70,8 @@ def _at_hand(recipe: Recipe) -> None:
     """Refuse a run that would end for want of a folder, a package or an account, some of them only after hours."""
     if recipe.base.startswith(("/", ".", "~")) and not (Path(recipe.base) / "config.json").is_file():
         raise ModelError(f"There is no model in {recipe.base}.", "Set base to a folder with a config.json, or to a hub id.")
+    if recipe.base and Path(recipe.base).resolve() == (recipe.folder / "model").resolve():
+        raise UsageError(f"The finished model would replace its base, {recipe.base}.", "Set output to another folder.")
     if find_spec("deepspeed") is None:
         raise UsageError("Training needs DeepSpeed, which is not installed.", "Install the extra: pip install -e '.[train]'")
     if recipe.adapter == "qlora" and find_spec("bitsandbytes") is None:
@@ -104,8 +107,16 @@ def _tell(recipe: Recipe) -> None:
     model = recipe.folder / "model"
     lines = [f"done: {shown}{found['tokens_per_second']:,.0f} tokens/s; the report is {recipe.folder / 'report.md'}"]
     lines.append(f'ask it:       assistant ask -m {shlex.quote(str(model))} "…"')
-    lines.append(f"give a name:  assistant models add {shlex.quote(str(model))} --name {shlex.quote(recipe.name)}")
+    lines.append(f"give a name:  assistant models add {shlex.quote(str(model))} --name {spare_name(recipe.name)}")
     sys.stderr.writelines(f"{line}\n" for line in lines)
+
+
+def spare_name(run: str) -> str:
+    """A name that `assistant models add` takes: the run's own, unless a model of the catalogue has it."""
+    from assistant.models.catalogue import find
+
+    plain = re.sub(r"[^a-z0-9._-]+", "-", run.casefold()).strip("-._")[:60] or "model"
+    return f"my-{plain}" if find(plain) else plain
 
 
 def ready(recipe: Recipe) -> tuple[tuple[str, ...], dict[str, int]]:

@@ -68,7 +68,7 @@ def describe(gpus: str) -> Machine:
     found = _found()
     if gpus == "auto":
         return found or Machine("cpu", min(2, os.cpu_count() or 1), host_memory_gib(), host_gib=host_memory_gib())
-    if gpus.isdigit() and int(gpus) > 0:
+    if gpus.isdecimal() and int(gpus) > 0:
         if found and int(gpus) <= found.count:
             return Machine(found.device, int(gpus), found.memory_gib, found.peak_tflops, found.host_gib, found.dollars_per_hour)
         raise UsageError(f"gpus={gpus}, but {found.count if found else 0} were found.", "Use gpus=auto, or gpus=cpu:2.")

@@ -238,9 +238,10 @@ def _way_out(recipe: Recipe, machine: Machine, found: Shape) -> str:
     """The mildest change of keys that makes it fit: less at a time, then host memory, then an adapter."""
     sizes = [
         recipe.micro_batch,
-        *(size for size in (8, 4, 2, 1) if size < recipe.micro_batch and recipe.global_batch % size == 0),
+        *(size for size in (8, 4, 2, 1) if size < recipe.micro_batch and recipe.global_batch % (size * machine.count) == 0),
     ]
-    ways: list[dict[str, Any]] = [{}, {"offload": "optimizer"}, {"offload": "all"}]
+    ways: list[dict[str, Any]] = [{}]
+    ways += [{"offload": "optimizer"}, {"offload": "all"}] if recipe.adapter != "qlora" else []
     ways += [{"adapter": name, "offload": "none"} for name in ("lora", "qlora")] if recipe.base else []
     for change in ({"checkpointing": True, "micro_batch": size} | way for way in ways for size in sizes):
         tried = replace(recipe, **change)

@@ -48,7 +48,7 @@ class Base:
         if not self.name:
             return "Base model: none, trained from scratch."
         if self.licence == "other" and not self.name_and_link:
-            return f"Base model: {self.name}. Its licence applies to this model too, and is not stated beside its weights."
+            return f"Base model: {self.name}. Its licence applies to this model too, and was not found beside its weights."
         licence = dict(self.name_and_link).get("license_name", self.licence)
         restrictions = _RESTRICTIONS.get(self.licence, "")
         return f"Base model: {self.name}. Its licence, {licence}, applies to this model too. {restrictions}".rstrip()
@@ -128,4 +128,6 @@ def _section(card: Any) -> tuple[str, ...]:  # noqa: ANN401 - a model card of th
         return ()
     rest = lines[start:]
     end = next((at for at, line in enumerate(rest) if 0 < len(line) - len(line.lstrip("#")) <= depth), len(rest))
-    return tuple(line for line in rest[:end] if line.strip() and not line.startswith("#"))[:_LINES]
+    kept = [line for line in rest[:end] if line.strip() and not line.startswith("#")]
+    more = [f"({len(kept) - _LINES} more lines are left out here.)"] if len(kept) > _LINES else []
+    return tuple(kept[:_LINES] + more)

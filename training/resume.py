@@ -68,7 +68,7 @@ def save(engine: Any, recipe: Recipe, folder: Path, step: int, data: str) -> Sto
         shapes, done = zero_state.shapes(engine), zero_state.updates(engine)
         manifest = Manifest(step, done, ranks, shapes, data, deciding(recipe), written)
         problem = _attempt(lambda: checkpoints.commit(partial, manifest)) or _attempt(
-            lambda: checkpoints.prune(folder, recipe.keep)
+            lambda: checkpoints.prune(folder, recipe.keep, step)
         )
     elif rank == 0:
         checkpoints.discard(partial)

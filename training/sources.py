@@ -6,6 +6,7 @@ import gzip
 import json
 import logging
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,11 +108,11 @@ def _read(path: Path) -> Iterator[Row]:
             for line, raw in enumerate(cast(Iterable[bytes], file), start=1):
                 if raw.strip():
                     yield _parse(str(path), line, raw)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path} cannot be read: {_why(error)}.", "Check the path, or fetch the file again.") from error
 
 
-def _why(error: OSError | EOFError) -> str:
+def _why(error: OSError | EOFError | zlib.error) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error).rstrip(".")
 
 

@@ -41,6 +41,7 @@ from training import (
 from training.config import Recipe
 from training.encoding import Vocabulary
 from training.machine import GIB, Machine
+from training.plan import amount
 from training.progress import Progress, memory_gib
 from training.reasons import brief
 from training.schedule import plan
@@ -92,10 +93,13 @@ def main(job: Job) -> None:
 
 
 def _full(job: Job, error: BaseException) -> OutOfMemory:
-    where = "the host" if job.machine.is_cpu else "the GPU"
+    on_gpu = isinstance(error, torch.OutOfMemoryError)
     wanted = re.search(r"tried to allocate (\d+) bytes", str(error))
-    reason = f"{int(wanted[1]) / GIB:.1f} GiB more were not to be had" if wanted else brief(error)
-    planned = "" if job.planned_gib is None else f" By the plan, a rank takes {job.planned_gib:.1f} GiB."
+    reason = f"{amount(int(wanted[1]) / GIB)} more were not to be had" if wanted else brief(error)
+    # The plan's figure for a rank is of its GPU where it has one.
+    told = job.planned_gib is not None and on_gpu is not job.machine.is_cpu
+    planned = f" By the plan, a rank takes {job.planned_gib:.1f} GiB." if told else ""
+    where = "the GPU" if on_gpu else "the host"
     return OutOfMemory(f"The memory of {where} is full: {reason}.{planned}", "`--plan` says which keys make it fit.")
 
 

@@ -13,7 +13,7 @@ import assistant
 from assistant.errors import HostError
 from server.failures import answer_of, said
 
-OPTION = re.compile(r"with -m\b|--(?:model|endpoint|device|quantization|threads)\b")
+OPTION = re.compile(r"(?:with|:) -m\b|--(?:model|endpoint|device|quantization|dtype|threads)\b")
 
 
 def remedies() -> Iterator[str]:
@@ -52,6 +52,11 @@ def test_no_option_of_the_shell_is_named() -> None:
         (
             "Check it, or leave --endpoint out to use a local model.",
             "Check it, or leave the setting `endpoint` empty to use a local model.",
+        ),
+        ("Give its path: -m FILE.gguf.", "Give its path: `FILE.gguf` as the setting `model`."),
+        (
+            "Leave --dtype out, or use --dtype float32.",
+            "Leave the setting `dtype` empty, or use `float32` as the setting `dtype`.",
         ),
         ("Run `assistant stop --all`.", "Run `assistant stop --all`."),
     ],

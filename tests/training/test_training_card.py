@@ -46,6 +46,12 @@ def test_a_foreign_card_hands_on_its_licence_and_what_it_says_of_it(tmp_path):
     assert "### Of A model\n\nOnly on Sundays.\n" in page and "Never." not in page
 
 
+def test_a_long_section_says_that_it_is_cut(tmp_path):
+    _, page = exported(tmp_path / "first", ALPHA, {f"L{number}": 1 for number in range(60)})
+    _, page = exported(tmp_path / "second", [f"base={tmp_path / 'first' / export.MODEL}"], {})
+    assert "- L37: 1" in page and "- L38: 1" not in page and "(22 more lines are left out here.)" in page
+
+
 @pytest.mark.parametrize(
     "said", [None, "", "no metadata", "---\n: : [\n---\n", "---\nlicense: []\nbase_model: /home/me/model\n---\n"]
 )
@@ -55,7 +61,7 @@ def test_a_base_that_states_no_licence_is_said_to_state_none(tmp_path, said):
     if said is not None:
         (base / "README.md").write_text(said)
     _, page = exported(tmp_path / "run", [f"base={base}"], {})
-    assert "Base model: bare. Its licence applies to this model too, and is not stated" in page
+    assert "Base model: bare. Its licence applies to this model too, and was not found" in page
     assert "license: other" in page and "base_model" not in page and str(tmp_path) not in page
 
 

@@ -107,8 +107,31 @@ def test_a_full_disk_is_a_clear_error_and_leaves_the_last_checkpoint(three):
 
 def test_pruning_keeps_the_newest_and_clears_what_was_left_half_written(three):
     checkpoints.begin(three, 99)
-    checkpoints.prune(three, keep=1)
+    checkpoints.prune(three, 1, 99)
     assert [path.name for path in sorted(three.iterdir())] == [f"step-{_newest(three):08d}"]
+
+
+def test_a_damaged_checkpoint_takes_no_place_from_the_ones_that_a_run_begun_anew_writes(tmp_path):
+    aside = tmp_path / "step-00000400.mine"
+    aside.mkdir()
+    write(tmp_path, 400)
+    shard = next((tmp_path / "step-00000400").glob("*.safetensors"))
+    shard.write_bytes(shard.read_bytes()[:-1])
+    for step in (50, 100):
+        write(tmp_path, step)
+        checkpoints.prune(tmp_path, 1, step)
+        assert _newest(tmp_path) == step
+    assert not (tmp_path / "step-00000050").exists() and aside.is_dir()
+    write(tmp_path, 400)
+    checkpoints.prune(tmp_path, 1, 400)
+    assert _newest(tmp_path) == 400 and not (tmp_path / "step-00000100").exists()
+
+
+def write(folder, step):
+    partial = checkpoints.begin(folder, step)
+    seal = checkpoints.write_shard(partial, "rank-00000.master.safetensors", {"weight": np.zeros(3, dtype=np.float32)})
+    manifest = checkpoints.Manifest(step, step, 1, {"weight": [3]}, "data", {"seed": 1}, (seal,))
+    checkpoints.commit(partial, manifest)
 
 
 def test_another_recipe_is_refused_by_its_keys_before_anything_is_read(tmp_path):

@@ -89,6 +89,12 @@ def test_other_data_come_without_the_weights_of_the_recipes_own():
     assert config.load("tiny", ["weights=2,3", "data=a.jsonl,b.jsonl"]).weights == (2, 3)
 
 
+def test_the_sentence_of_a_recipe_is_not_said_of_another_base_data_or_adapter():
+    assert config.load("starchat-alpha", ["seed=1"]).about
+    for key in ("base=a/b", "data=other.jsonl", "adapter=lora"):
+        assert config.load("starchat-alpha", [key]).about == ""
+
+
 def test_machines_are_found_by_name():
     machine = describe("8xA100-80GB")
     assert (machine.count, machine.memory_gib) == (8, 80)

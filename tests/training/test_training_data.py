@@ -97,6 +97,16 @@ def test_a_missing_or_cut_file_is_refused(tmp_path):
         dataset.load(recipe(cut))
 
 
+def test_damage_inside_a_compressed_file_is_refused(tmp_path):
+    path = write(tmp_path / "rows.jsonl.gz", [GOOD] * 500 + [bytes(range(256)) * 40])
+    raw = bytearray(path.read_bytes())
+    raw[60] ^= 0xFF
+    raw[61] ^= 0x55
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match="cannot be read"):
+        dataset.load(recipe(path))
+
+
 def test_prompt_and_completion_become_a_dialogue(tmp_path):
     row = {"instruction": "Sort it.", "input": "3 1", "output": "1 3", "lang": "en"}
     (one,) = dataset.load(recipe(write(tmp_path / "rows.jsonl", [row]), eval_share=0)).train
@@ -166,6 +176,21 @@ def test_rows_that_state_no_licence_have_that_of_their_folders_card(tmp_path):
     assert dict(dataset.load(recipe(tmp_path, eval_share=0)).licences) == {"MIT": 1, "unknown": 1}
     (tmp_path / "README.md").write_text("---\nlicense:\n- cc-by-4.0\n---\n")
     assert dict(dataset.load(recipe(tmp_path, eval_share=0)).licences) == {"MIT": 1, "cc-by-4.0": 1}
+
+
+def test_dialogues_have_the_licence_of_the_folder_that_they_are_read_from(tmp_path, monkeypatch):
+    for name, licence in (("real", "cc-by-4.0"), ("dialogues", "mit")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "README.md").write_text(f"---\nlicense: {licence}\n---\n")
+    write(tmp_path / "real" / "train.jsonl", [{"messages": GOOD["messages"]}])
+    monkeypatch.setenv("STARCHAT_DATA", str(tmp_path / "real"))
+    monkeypatch.chdir(tmp_path)  # where a folder of the source's name lies
+    assert dict(dataset.load(recipe("dialogues", eval_share=0)).licences) == {"cc-by-4.0": 1}
+
+
+def test_a_licence_that_is_no_text_can_be_written_down(tmp_path):
+    path = write(tmp_path / "rows.jsonl", [{**GOOD, "license": "\ud800"}])
+    assert dict(dataset.load(recipe(path, eval_share=0)).licences) == {"?": 1}
 
 
 def test_sources_are_mixed_by_weight_and_filtered(tmp_path):

@@ -4,15 +4,18 @@ import json
 import runpy
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from filelock import FileLock
 
 from assistant.errors import UsageError
-from training import config, dataset, inspection, launch, plan, vocabulary
+from training import config, dataset, inspection, launch, plan, vocabulary, worker
 from training.cli import dry, main
 from training.encoding import Vocabulary
+from training.machine import describe
 from training.schedule import learning_rate
 from training.schedule import plan as course
 
@@ -62,6 +65,16 @@ def test_what_does_not_fit_says_which_keys_make_it_fit(gpus, wanted):
     keys = made.problems[0].split("It fits with ")[1].split(",")[0].rstrip(".")
     assert keys == wanted
     assert plan.make(config.load("starchat-alpha", [f"gpus={gpus}", *keys.split()])).fits
+
+
+def test_no_advice_contradicts_the_recipe():
+    made = plan.make(config.load("starchat-qlora", ["gpus=1xL4", "block=8192"]))
+    assert not made.fits and "offload" not in made.problems[0]
+    (problem,) = plan.make(
+        config.load("starchat-alpha", ["gpus=8xA100-80GB", "global_batch=96", "micro_batch=12", "block=8192"])
+    ).problems
+    keys = problem.split("It fits with ")[1].split(",")[0].rstrip(".").split()
+    config.load("starchat-alpha", ["gpus=8xA100-80GB", "global_batch=96", "micro_batch=12", "block=8192", *keys])
 
 
 def test_hopeless_machines_are_told_so(capsys):
@@ -161,7 +174,41 @@ def test_keys_are_listed_with_their_meaning(capsys):
     assert capsys.readouterr().out.splitlines()[0] == "clip (a number)"
 
 
+def test_inspect_shows_hostile_rows_as_they_are(capsys, tmp_path):
+    messages = [{"role": "user", "content": "[bold]a"}, {"role": "assistant", "content": "\x1b[2J :smile: [/x]"}]
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"messages": messages, "group": "[/b]\x1b]0;t", "license": "[red]MIT"}))
+    assert main(["inspect", "tiny", f"data={tmp_path / 'rows.jsonl'}", "vocab=300"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and "[2J :smile: [/x]" in out and "[bold]a" in out and "licence [red]MIT" in out
+
+
+def test_a_base_that_the_finished_model_would_replace_is_refused(capsys, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    keys = ["layers=0", "width=0", "heads=0", "vocab=0", f"base={tmp_path / 'model'}", f"output={tmp_path}"]
+    assert main(["tiny", *keys]) == 2
+    assert "would replace its base" in capsys.readouterr().err
+
+
+def test_the_name_that_is_offered_for_a_model_is_one_that_can_be_given():
+    assert [launch.spare_name(name) for name in ("tiny", "starchat-alpha", "StarChat2", "My run!", "…")] == [
+        *("tiny", "my-starchat-alpha", "my-starchat2", "my-run", "model")
+    ]
+
+
+def test_full_memory_says_whose_it_is():
+    ranks = worker.Job(config.load("tiny"), describe("8xA100-80GB"), (), {}, 20.0)
+    host = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 3145728 bytes.")
+    assert str(worker._full(ranks, host)).startswith(
+        "The memory of the host is full: 3.0 MiB more were not to be had. `--plan`"
+    )
+    said = str(worker._full(ranks, torch.OutOfMemoryError("CUDA out of memory.")))
+    assert said.startswith("The memory of the GPU is full: CUDA out of memory. By the plan, a rank takes 20.0 GiB.")
+    assert "takes 20.0 GiB" in str(worker._full(replace(ranks, machine=describe("cpu:2")), host))
+
+
 def test_a_dry_run_is_two_steps_elsewhere():
+    assert dry(config.load("tiny", ["output=."])).folder == Path.cwd().with_name(f"{Path.cwd().name}-dry-run")
     recipe = dry(config.load("starchat-alpha", ["push=a/b"]))
     assert recipe.max_steps == 2 and recipe.push == "" and str(recipe.folder) == "runs/starchat-alpha-dry-run"
 

@@ -17,7 +17,7 @@ def write(folder, step, numbers=50_000):
     tensors = {"weight": np.full(numbers, float(step), dtype=np.float32)}
     seals = tuple(checkpoints.write_shard(partial, f"rank-0000{rank}.master.safetensors", tensors) for rank in range(2))
     checkpoints.commit(partial, Manifest(step, step, 2, {"weight": [2 * numbers]}, "data", {"seed": 1}, seals))
-    checkpoints.prune(folder, keep=2)
+    checkpoints.prune(folder, 2, step)
 
 
 def main():
