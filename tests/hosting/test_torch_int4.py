@@ -5,11 +5,12 @@ import torch
 
 from assistant.errors import ModelError
 from assistant.hosting.torch_engine import device, kernel
+from assistant.hosting.torch_engine.engine import TorchEngine
 from assistant.hosting.torch_engine.int4 import BITS, Int4Linear, in_eight_bits, in_torch, joined_int4, of_weight
 from assistant.hosting.torch_engine.int8 import Int8Linear, joined_int8
 from assistant.hosting.torch_engine.kernel import GROUP
 from assistant.hosting.torch_engine.kv import empty
-from assistant.hosting.torch_engine.quantization import bytes_of
+from assistant.hosting.torch_engine.quantization import bytes_of, held
 from tests.hosting.torch_streaming import PRODUCTS, engine, loaded, run, spec_of, use_product
 from tests.tiny_models import WINDOW, tiny
 
@@ -139,3 +140,11 @@ def test_four_bits_go_with_float32_on_a_cpu_alone() -> None:
     with pytest.raises(ModelError, match="int4 is made for CPUs") as caught:
         device.dtype_of(spec_of(tiny("qwen2"), quantization="int4"), torch.device("cuda", 0), 1)
     assert "bnb-4bit" in caught.value.remedy
+
+
+def test_without_the_kernel_the_same_numbers_take_eight_bits_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_product("fbgemm", monkeypatch)
+    one = loaded.__wrapped__(tiny("qwen2"), "auto", "int4")
+    assert TorchEngine(one).info.description == "torch, int4 held in 8 bits, cpu, 1 thread"
+    assert held("int4") == "int8"
+    assert len(run(TorchEngine(one), PROMPT, 8).ids) == 8
