@@ -197,12 +197,13 @@ def describe() -> dict[str, tuple[str, str]]:
 
 _POSITIVE = ("block", "global_batch", "micro_batch", "loss_chunk", "keep", "nodes", "max_bad_steps", "lora_rank", "lora_alpha")
 _COUNTS = ("layers", "width", "heads", "vocab", "max_steps", "max_dialogues", "max_eval_dialogues", "save_every", "eval_every")
+_OFTEN = 1e6  # Nobody means to see a row more often.
 _NOT_NEGATIVE = (*_COUNTS, "seed", "weight_decay", "clip")
 
 
 def _rules(recipe: Recipe) -> Iterable[tuple[bool, str, str]]:
     for key in _NOT_NEGATIVE:
-        yield not getattr(recipe, key) >= 0, f"{key} is {getattr(recipe, key)}.", "It must be at least 0."
+        yield not 0 <= getattr(recipe, key) < math.inf, f"{key} is {getattr(recipe, key)}.", "It must be a number, at least 0."
     new = (recipe.layers, recipe.width, recipe.heads, recipe.vocab)
     both = bool(recipe.base) and any(new)
     yield both, "base and layers/width/heads/vocab exclude each other.", "Leave base empty, or the rest."
@@ -216,13 +217,14 @@ def _rules(recipe: Recipe) -> Iterable[tuple[bool, str, str]]:
         f"{len(recipe.weights)} weights for {len(recipe.data)} sources.",
         "Give one weight for each source in data, or none.",
     )
-    yield min(recipe.weights, default=1.0) < 0, "A weight is negative.", "Use 0 to leave a source out."
+    for weight in recipe.weights:
+        yield not 0 <= weight <= _OFTEN, f"A weight is {weight}.", "It must be from 0, which leaves a source out, to a million."
     for key in _POSITIVE:
         yield getattr(recipe, key) < 1, f"{key} is {getattr(recipe, key)}.", "It must be at least 1."
     for key in ("eval_share", "warmup", "final_learning_rate", "lora_dropout"):
         yield not 0 <= getattr(recipe, key) < 1, f"{key} is {getattr(recipe, key)}.", "It must be at least 0 and below 1."
     yield recipe.epochs <= 0 and recipe.max_steps <= 0, "Neither epochs nor max_steps is positive.", "Set one of them."
-    yield not recipe.epochs < math.inf, f"epochs is {recipe.epochs}.", "It must be a number; max_steps=N ends a run earlier."
+    yield not recipe.epochs <= _OFTEN, f"epochs is {recipe.epochs}.", "It must be at most a million; max_steps=N ends a run."
     yield not 0 < recipe.beta2 < 1, f"beta2 is {recipe.beta2}.", "It must be above 0 and below 1."
     yield not 0 < recipe.learning_rate < 1, f"learning_rate is {recipe.learning_rate}.", "It must be above 0 and below 1."
     yield (

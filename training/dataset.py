@@ -111,10 +111,14 @@ def dialogues(row: Row) -> list[Dialogue]:
         found, tree, language = [messages], _tree(value, messages), value.get("lang")
     if not found:
         raise ValueError("the tree has no assistant turn")
-    # Half of a surrogate pair, which JSON can hold, could not be written to the card.
-    licence = str(value.get("license") or value.get("licence") or "unknown").encode("utf-8", "replace").decode()
+    licence = _writable(str(value.get("license") or value.get("licence") or "unknown"))
     language = language if isinstance(language, str) else None
-    return [Dialogue(_conversation(path), tree, row.source, row.line, licence, language) for path in found]
+    return [Dialogue(_conversation(path), _writable(tree), row.source, row.line, licence, language) for path in found]
+
+
+def _writable(text: str) -> str:
+    """`text` without halves of surrogate pairs, which JSON can hold, and no page and no terminal."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _nothing(recipe: Recipe, counts: Counter[str]) -> InputError:

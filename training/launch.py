@@ -285,8 +285,9 @@ def with_hostfile(recipe: Recipe) -> Recipe:
         return recipe
     try:
         lines = Path(recipe.hostfile).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UsageError(f"The hostfile {recipe.hostfile} cannot be read: {error.strerror}.", "Check its path.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or brief(error)
+        raise UsageError(f"The hostfile {recipe.hostfile} cannot be read: {reason}.", "Check its path.") from error
     hosts = [line.split()[0] for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not hosts:
         raise UsageError(f"The hostfile {recipe.hostfile} names no machine.", "Write one machine a line.")

@@ -188,9 +188,11 @@ def test_dialogues_have_the_licence_of_the_folder_that_they_are_read_from(tmp_pa
     assert dict(dataset.load(recipe("dialogues", eval_share=0)).licences) == {"cc-by-4.0": 1}
 
 
-def test_a_licence_that_is_no_text_can_be_written_down(tmp_path):
-    path = write(tmp_path / "rows.jsonl", [{**GOOD, "license": "\ud800"}])
-    assert dict(dataset.load(recipe(path, eval_share=0)).licences) == {"?": 1}
+def test_names_that_are_no_text_can_be_written_down(tmp_path):
+    tree = {"message_tree_id": "\udfff", "prompt": node("prompter", "a", node("assistant", "b"))}
+    path = write(tmp_path / "rows.jsonl", [{**GOOD, "license": "\ud800", "group": "\ud800"}, tree])
+    corpus = dataset.load(recipe(path, eval_share=0))
+    assert dict(corpus.licences) == {"?": 1, "unknown": 1} and {one.tree for one in corpus.train} == {"?"}
 
 
 def test_sources_are_mixed_by_weight_and_filtered(tmp_path):

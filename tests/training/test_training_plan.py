@@ -149,6 +149,9 @@ def test_a_hostfile_names_the_machines_and_where_they_meet(tmp_path):
     assert found.nodes == 2 and found.rendezvous == "node-a:29500"
     with pytest.raises(UsageError, match="cannot be read"):
         launch.with_hostfile(config.load("starchat-alpha", ["hostfile=nowhere"]))
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="binary cannot be read"):
+        launch.with_hostfile(config.load("starchat-alpha", [f"hostfile={tmp_path / 'binary'}"]))
 
 
 def test_inspect_shows_text_ids_and_what_is_trained(capsys, monkeypatch):
