@@ -15,6 +15,8 @@ import torch
 from transformers import Cache, DynamicCache, PreTrainedConfig
 from transformers.cache_utils import DynamicLayer
 
+from assistant.hosting.torch_engine import pages
+
 if TYPE_CHECKING:
     from assistant.hosting.torch_engine.network import Forward
 
@@ -83,7 +85,7 @@ class BucketLayer(DynamicLayer):
 
     def _grown(self, old: torch.Tensor | None, like: torch.Tensor, shape: Sequence[int], end: int) -> torch.Tensor:
         batch, heads, _, size = shape
-        grown = like.new_empty((batch, heads, bucket(end, self.most), size))
+        grown = pages.buffer(like, (batch, heads, bucket(end, self.most), size))
         if old is not None:
             grown[..., : self.length, :] = old[..., : self.length, :]
         return grown

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -40,6 +40,14 @@ def empty(size: int) -> torch.Tensor:
         free[0] = _asked_for(max(size, _ONE_AFTER_ANOTHER))
     given, free[0] = free[0][:size], free[0][-(-size // _ALIGNMENT) * _ALIGNMENT :]
     return given
+
+
+def buffer(like: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """A tensor of the format and device of `like`, in large pages of its own where it fills some."""
+    size = torch.Size(shape).numel() * like.element_size()
+    if like.device.type != "cpu" or size < _LARGE:
+        return like.new_empty(shape)
+    return _asked_for(size)[:size].view(like.dtype).view(shape)
 
 
 def _asked_for(size: int) -> torch.Tensor:
