@@ -135,7 +135,11 @@ def _following(recipe: Recipe, refusal: NoEdit, tried: list[Try]) -> Try | None:
     beginning = recipe.waiting.next(LIKELY) if len(thoughts) < SECOND_THOUGHTS else None
     if beginning is not None:
         return Try(beginning=beginning)
-    return None if thoughts else _next_try(recipe.command, refusal, tried)
+    if thoughts:
+        return None
+    asked = any(attempt.section == "unchanged" for attempt in tried)
+    explaining = Try("unchanged") if recipe.command.has("unchanged") and not asked else None
+    return explaining or _next_try(recipe.command, refusal, tried)
 
 
 def _next_try(command: Command, refusal: NoEdit, tried: list[Try]) -> Try | None:
