@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 from training.config import Recipe
@@ -25,7 +26,8 @@ JINJA = {"starchat": _STARCHAT, "chatml": _CHATML}
 
 def text(recipe: Recipe, notes: tuple[str, ...], licences: Mapping[str, int], base: Base) -> str:
     """The card in Markdown with the hub's metadata on top; it names no path of the machine that it is written on."""
-    lines = ["---", f"license: {base.licence}", *(f"{key}: {json.dumps(value)}" for key, value in base.name_and_link)]
+    licence = base.licence if re.fullmatch(r"[\w.-]+", base.licence) else json.dumps(base.licence)
+    lines = ["---", f"license: {licence}", *(f"{key}: {json.dumps(value)}" for key, value in base.name_and_link)]
     lines += ["library_name: transformers", "pipeline_tag: text-generation"]
     lines += [f"base_model: {base.ancestor}"] if base.ancestor else []
     lines += ["---", "", f"# {recipe.name}", "", *([recipe.about, ""] if recipe.about else []), SECTION, "", base.sentence, ""]

@@ -48,9 +48,10 @@ class Base:
         if not self.name:
             return "Base model: none, trained from scratch."
         if self.licence == "other" and not self.name_and_link:
-            return f"Base model: {self.name}. Its licence applies to this model too, and was not found beside its weights."
+            found = "what its card says of it stands below" if self.said else "it was not found beside its weights"
+            return f"Base model: {self.name}. Its licence applies to this model too; {found}."
         licence = dict(self.name_and_link).get("license_name", self.licence)
-        restrictions = _RESTRICTIONS.get(self.licence, "")
+        restrictions = next((_RESTRICTIONS[one] for one in licence.split(", ") if one in _RESTRICTIONS), "")
         return f"Base model: {self.name}. Its licence, {licence}, applies to this model too. {restrictions}".rstrip()
 
 
@@ -73,7 +74,7 @@ def licence_of_data(source: str) -> str:
     if not folder.is_dir() and (folder.exists() or "/" not in source):
         return "unknown"
     card = _card(folder / CARD) if folder.is_dir() else _card(source, "dataset")
-    return str(_first(_data(card).get("license")) or "unknown")
+    return _listed(_data(card).get("license")) or "unknown"
 
 
 def hand_on(recipe: Recipe, model: Path) -> None:
@@ -87,11 +88,11 @@ def hand_on(recipe: Recipe, model: Path) -> None:
 
 def _read(card: Any, name: str, ancestor: str) -> Base:  # noqa: ANN401 - a model card of the hub, or None
     data = _data(card)
-    licence = str(_first(data.get("license")) or "other")
-    named = (
-        tuple((key, str(data[key])) for key in ("license_name", "license_link") if data.get(key)) if licence == "other" else ()
-    )
-    return Base(name, ancestor, licence, named, _section(card))
+    licence = _listed(data.get("license")) or "other"
+    if ", " in licence:  # the hub has no name for several at once
+        return Base(name, ancestor, "other", (("license_name", licence),), _section(card))
+    named = tuple((key, str(data[key])) for key in ("license_name", "license_link") if data.get(key))
+    return Base(name, ancestor, licence, named if licence == "other" else (), _section(card))
 
 
 def _card(where: Path | str, kind: str = "model") -> Any | None:  # noqa: ANN401 - a card of the hub
@@ -113,6 +114,11 @@ def _data(card: Any) -> dict[str, Any]:  # noqa: ANN401 - a model card of the hu
 
 def _first(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds
     return (value[0] if value else None) if isinstance(value, list) else value
+
+
+def _listed(value: Any) -> str:  # noqa: ANN401 - whatever YAML holds
+    """One name or several, on one line."""
+    return ", ".join(" ".join(str(one).split()) for one in (value if isinstance(value, list) else [value]) if one)
 
 
 def _title(card: Any) -> str:  # noqa: ANN401 - a model card of the hub, or None

@@ -1,5 +1,7 @@
 """The model card: what is handed on from model to model, and what is not told of the machine."""
 
+import json
+
 import pytest
 from huggingface_hub import ModelCard
 
@@ -46,6 +48,33 @@ def test_a_foreign_card_hands_on_its_licence_and_what_it_says_of_it(tmp_path):
     assert "### Of A model\n\nOnly on Sundays.\n" in page and "Never." not in page
 
 
+def test_several_licences_are_all_handed_on(tmp_path):
+    base = tmp_path / "two"
+    base.mkdir()
+    (base / "README.md").write_text("---\nlicense:\n- mit\n- bigcode-openrail-m\n---\n# Two\n")
+    _, page = exported(tmp_path / "run", [f"base={base}"], {})
+    data = ModelCard(page).data
+    assert (data.license, data.license_name) == ("other", "mit, bigcode-openrail-m") and "(attachment A" in page
+    assert provenance.licence_of_data(str(base)) == "mit, bigcode-openrail-m"
+
+
+@pytest.mark.parametrize("licence", ["mit\nevil: 1", "no: yes # x", "{}"])
+def test_a_licence_with_signs_of_yaml_stays_one_value(tmp_path, licence):
+    base = tmp_path / "odd"
+    base.mkdir()
+    (base / "README.md").write_text(f"---\nlicense: {json.dumps(licence)}\n---\n## License\n\nAsk us.\n")
+    _, page = exported(tmp_path / "run", [f"base={base}"], {})
+    assert ModelCard(page).data.to_dict()["license"] == " ".join(licence.split())
+
+
+def test_a_card_that_says_more_than_a_name_is_pointed_to(tmp_path):
+    base = tmp_path / "wordy"
+    base.mkdir()
+    (base / "README.md").write_text("# Wordy\n\n## License\n\nAsk us.\n")
+    _, page = exported(tmp_path / "run", [f"base={base}"], {})
+    assert "Its licence applies to this model too; what its card says of it stands below." in page and "Ask us." in page
+
+
 def test_a_long_section_says_that_it_is_cut(tmp_path):
     _, page = exported(tmp_path / "first", ALPHA, {f"L{number}": 1 for number in range(60)})
     _, page = exported(tmp_path / "second", [f"base={tmp_path / 'first' / export.MODEL}"], {})
@@ -61,7 +90,7 @@ def test_a_base_that_states_no_licence_is_said_to_state_none(tmp_path, said):
     if said is not None:
         (base / "README.md").write_text(said)
     _, page = exported(tmp_path / "run", [f"base={base}"], {})
-    assert "Base model: bare. Its licence applies to this model too, and was not found" in page
+    assert "Base model: bare. Its licence applies to this model too; it was not found beside its weights." in page
     assert "license: other" in page and "base_model" not in page and str(tmp_path) not in page
 
 
