@@ -95,7 +95,11 @@ def _merged(ours: dict[str, Any], theirs: dict[str, Any], path: str) -> dict[str
         raise UsageError(
             f"{path} sets {where} to {other!r}, but the recipe says {mine!r}.", "Remove it there, or change the recipe."
         )
-    return _deep_merge(ours, theirs)
+    merged = _deep_merge(ours, theirs)
+    for key in ("offload_optimizer", "offload_param"):
+        if key in merged["zero_optimization"] and key not in ours["zero_optimization"]:
+            raise UsageError(f"{path} sets zero_optimization.{key}, which the recipe decides.", "Set the recipe's key offload.")
+    return merged
 
 
 def _conflicts(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -72,6 +72,7 @@ def test_a_batch_that_does_not_divide_is_refused_with_one_that_does():
         {"train_batch_size": 64},
         {"scheduler": {"type": "WarmupLR"}},
         {"zero_optimization": {"stage": 2}},
+        {"zero_optimization": {"offload_optimizer": {"device": "cpu"}}},
         {"bf16": {"enabled": False}},
     ],
 )
