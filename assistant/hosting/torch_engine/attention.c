@@ -14,20 +14,29 @@ static __m512 sums(__m512 *v) {
     return _mm512_add_ps(_mm512_shuffle_f32x4(v[0], v[1], 0x88), _mm512_shuffle_f32x4(v[0], v[1], 0xdd));
 }
 
-// Products of `group` queries with `count` keys, to [group, count]; 16 keys at a time, which then lie in the nearest cache.
+// Products of `group` queries with `count` keys, to [group, count]; 8 keys with two queries at a time.
 static void scored(int64_t group, int64_t size, const float *queries, const float *keys, int64_t count, float scale, float *to) {
-    for (int64_t t = 0; t < count; t += 16) {
-        int64_t at[16];
-        EACH(i, 16) at[i] = (t + i < count ? t + i : count - 1) * size;
-        for (int64_t g = 0; g < group; g++) {
+    for (int64_t t = 0; t < count; t += 8) {
+        int64_t at[8];
+        EACH(i, 8) at[i] = (t + i < count ? t + i : count - 1) * size;
+        for (int64_t g = 0; g < group; g += 2) {
+            int64_t other = g + 1 < group ? g + 1 : g;
             __m512 v[16];
             EACH(i, 16) v[i] = _mm512_setzero_ps();
             for (int64_t c = 0; c < size; c += 16) {
                 __mmask16 mask = lanes(size - c);
-                __m512 query = _mm512_maskz_loadu_ps(mask, queries + g * size + c);
-                EACH(i, 16) v[i] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, keys + at[i] + c), query, v[i]);
+                __m512 one = _mm512_maskz_loadu_ps(mask, queries + g * size + c);
+                __m512 two = _mm512_maskz_loadu_ps(mask, queries + other * size + c);
+                EACH(i, 8) {
+                    __m512 key = _mm512_maskz_loadu_ps(mask, keys + at[i] + c);
+                    v[i] = _mm512_fmadd_ps(key, one, v[i]);
+                    v[8 + i] = _mm512_fmadd_ps(key, two, v[8 + i]);
+                }
             }
-            _mm512_mask_storeu_ps(to + g * count + t, lanes(count - t), _mm512_mul_ps(sums(v), _mm512_set1_ps(scale)));
+            __m512 both = _mm512_mul_ps(sums(v), _mm512_set1_ps(scale));
+            __mmask8 there = (__mmask8)lanes(count - t < 8 ? count - t : 8);
+            _mm256_mask_storeu_ps(to + g * count + t, there, _mm512_castps512_ps256(both));
+            _mm256_mask_storeu_ps(to + other * count + t, there, _mm512_extractf32x8_ps(both, 1));
         }
     }
 }
@@ -47,18 +56,23 @@ static float softened(float *scores, int64_t count) {
     return 1 / _mm512_reduce_add_ps(sum);
 }
 
-// out [group, size] += weights [group, count] times values from `from` on; 64 numbers of `size` at a time stay in registers.
+// out [group, size] += weights [group, stride] times `count` values; 64 numbers of two queries at a time stay in registers.
 static void mixed(int64_t group, int64_t size, const float *weights, int64_t stride, const float *values, int64_t count, float *out) {
-    for (int64_t g = 0; g < group; g++)
+    for (int64_t g = 0; g < group; g += 2)
         for (int64_t c = 0; c < size; c += 64) {
-            __m512 sum[4];
-            EACH(i, 4) sum[i] = _mm512_maskz_loadu_ps(lanes(size - c - 16 * i), out + g * size + c + 16 * i);
+            int64_t rows[2] = {g, g + 1 < group ? g + 1 : g};
+            __m512 sum[2][4];
+            EACH(r, 2) EACH(i, 4) sum[r][i] = _mm512_maskz_loadu_ps(lanes(size - c - 16 * i), out + rows[r] * size + c + 16 * i);
             for (int64_t t = 0; t < count; t++) {
-                __m512 weight = _mm512_set1_ps(weights[g * stride + t]);
-                const float *value = values + t * size + c;
-                EACH(i, 4) sum[i] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(lanes(size - c - 16 * i), value + 16 * i), weight, sum[i]);
+                __m512 value[4];
+                EACH(i, 4) value[i] = _mm512_maskz_loadu_ps(lanes(size - c - 16 * i), values + t * size + c + 16 * i);
+                EACH(r, 2) {
+                    __m512 weight = _mm512_set1_ps(weights[rows[r] * stride + t]);
+                    EACH(i, 4) sum[r][i] = _mm512_fmadd_ps(value[i], weight, sum[r][i]);
+                }
             }
-            EACH(i, 4) _mm512_mask_storeu_ps(out + g * size + c + 16 * i, lanes(size - c - 16 * i), sum[i]);
+            EACH(r, 2) EACH(i, 4)
+            _mm512_mask_storeu_ps(out + rows[r] * size + c + 16 * i, lanes(size - c - 16 * i), sum[r][i]);
         }
 }
 
