@@ -1,7 +1,7 @@
 """One caged command: reads a job (JSON) from standard input, watches the command to its end, writes what became of it (JSON).
 
-When standard input closes, whoever asked is gone or has changed its mind: the command is ended.  However it ends, everything
-that it started has ended, too, before the answer is written.
+When standard input closes, or this process gets another parent, whoever asked is gone or has changed its mind: the command is
+ended.  However it ends, everything that it started has ended, too, before the answer is written.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ def _follow(pid: int, pipe: int, output: Bounded, job: dict[str, Any], begun: fl
     """Collect output until the command ends by itself, or the name of what stops it."""
     limits = job["limits"]
     deadline, next_disk = begun + limits["seconds"], begun + DISK_SECONDS
+    asking = os.getppid()
     with selectors.DefaultSelector() as ready:
         ready.register(pipe, selectors.EVENT_READ)
         ready.register(sys.stdin.fileno(), selectors.EVENT_READ)
@@ -68,6 +69,8 @@ def _follow(pid: int, pipe: int, output: Bounded, job: dict[str, Any], begun: fl
                         ready.unregister(pipe)
                 elif not os.read(key.fd, 4096):
                     return "cancelled"
+            if os.getppid() != asking:
+                return "cancelled"
             now = time.monotonic()
             if now > deadline:
                 return "time"
