@@ -44,9 +44,10 @@ class Measured:
     def saw(self, tokens: int) -> None:
         self._seen += tokens
 
-    def step(self) -> None:
+    def step(self, seconds: float | None = None) -> None:
+        """A step has ended; `seconds` where something that is no part of it came in between, as our last evaluation does."""
         now = time.perf_counter()
-        self.seconds.append(now - self._last)
+        self.seconds.append(now - self._last if seconds is None else seconds)
         self.tokens.append(self._seen)
         self._last, self._seen = now, 0
 
@@ -80,7 +81,7 @@ def _ours(recipe: config.Recipe, folder: Path) -> Measured:
         if len(measured.losses) < recipe.max_steps:
             measured.losses.append(step.loss)
             measured.saw(step.tokens // dist.get_world_size())
-            measured.step()
+            measured.step(step.seconds)
     return measured
 
 
