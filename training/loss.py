@@ -66,15 +66,11 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         for start in range(0, len(targets), chunk):
             part, wanted = hidden[start : start + chunk], targets[start : start + chunk, None]
             logits = (part @ weight.T).float()
-            # Written out, since `logsumexp` and then the slope would each raise all powers.
-            shifted = logits.sub_(logits.amax(dim=1, keepdim=True))
-            of_wanted = shifted.gather(1, wanted)
-            powers = shifted.exp_()
-            sums = powers.sum(dim=1, keepdim=True)
-            loss += (sums.log() - of_wanted).sum()
+            normaliser = logits.logsumexp(dim=1, keepdim=True)
+            loss += (normaliser - logits.gather(1, wanted)).sum()
             if of_hidden is None and of_weight is None:
                 continue
-            slope = powers.div_(sums)
+            slope = logits.sub_(normaliser).exp_()
             slope.scatter_add_(1, wanted, torch.full_like(wanted, -1, dtype=slope.dtype))
             slope = slope.to(part.dtype)
             if of_hidden is not None:
