@@ -1,4 +1,4 @@
-"""Eight bits on the CPU: near the model they were made of, the same for a token whatever is computed beside it."""
+"""Eight bits on the CPU: near the model they were made of; a token is the same whatever is beside it, as with four bits."""
 
 import json
 import os
@@ -98,10 +98,11 @@ def test_weights_are_held_in_eight_bits_and_the_model_is_near_the_exact_one(arch
     assert isinstance(eight.model.get_output_embeddings(), Int8Linear)
 
 
+@pytest.mark.parametrize("quantization", ["int8", "int4"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_drafts_and_chunks_change_no_reply_in_eight_bits(architecture: str) -> None:
-    expected = run(engine(tiny(architecture), "auto", "int8"), PROMPT, 60).ids
-    opened = engine(tiny(architecture), "auto", "int8", chunk=7)
+def test_drafts_and_chunks_change_no_reply_in_few_bits(architecture: str, quantization: str) -> None:
+    expected = run(engine(tiny(architecture), "auto", quantization), PROMPT, 60).ids
+    opened = engine(tiny(architecture), "auto", quantization, chunk=7)
     drafted = run(opened, PROMPT, 60, prediction=[*expected[:20], 31, 32, *expected[22:]])
     assert drafted.ids == expected
     assert drafted.finish.usage.accepted > 20
