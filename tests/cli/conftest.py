@@ -7,11 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.server.buffer import engine_is_idle
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 PROGRAM = (str(Path(sys.executable).with_name("assistant")),)
@@ -57,6 +60,13 @@ def script(tmp_path: Path) -> Callable[..., str]:
         return f"scripted:{path}"
 
     return write
+
+
+def until_asked(home: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until the process has asked the one model host of this home, which runs already."""
+    while engine_is_idle(home):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
 
 
 def _end(record: Path) -> None:

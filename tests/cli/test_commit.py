@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from assistant.commit_message import message_of
 from assistant.refusals import NoMessage
 from assistant.staged import BUDGET, _within
+from tests.cli.conftest import PROGRAM, until_asked
 
 MESSAGE = "feat(adder): add two numbers\n\nCallers need sums.\n"
 
@@ -85,16 +85,13 @@ def test_what_is_staged_meanwhile_is_not_committed(
     run: Callable, script: Callable, repository: Path, environment: dict[str, str]
 ) -> None:
     git(repository, "add", "adder.py")
-    model = script({"match": "warm", "reply": "ok"}, {"reply": MESSAGE, "prefill_ms": 5000})
+    model = script({"match": "warm", "reply": "ok"}, {"reply": MESSAGE, "prefill_ms": 2000})
     run("ask", "warm up", "-m", model, "--max-tokens", "1")
-    from tests.cli.conftest import PROGRAM
-
     process = subprocess.Popen(
         [*PROGRAM, "commit", "--write", "-m", model], cwd=repository, env=environment, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    while json.loads(run("status", "--json").stdout)["hosts"][0]["active"] == 0 and process.poll() is None:
-        time.sleep(0.02)
+    until_asked(repository / "home", process)
     (repository / "late.py").write_text("x = 1\n")
     git(repository, "add", "late.py")
     shown, said = process.communicate(timeout=60)

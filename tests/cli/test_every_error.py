@@ -17,7 +17,7 @@ import pytest
 import assistant.models.sources.hub
 import assistant.refusals  # noqa: F401 - both add to the tree
 from assistant.errors import AssistantError, every_error
-from tests.cli.conftest import PROGRAM
+from tests.cli.conftest import PROGRAM, until_asked
 
 REPOSITORY = Path(__file__).parents[2]
 TREE = [error for error in every_error() if error.__module__ in ("assistant.errors", "assistant.refusals")]
@@ -71,11 +71,11 @@ def crashed(world: World) -> Any:
 
 
 def conflict(world: World) -> Any:
-    process = world.begin("fix", "--write", "a.py", reply=FIXED, prefill_ms=2500)
+    process = world.begin("fix", "--write", "a.py", reply=FIXED, prefill_ms=1500)
     deadline = time.monotonic() + 30
     while not list((world.folder / "home" / "hosts").glob("*.json")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.8)
+        time.sleep(0.02)
+    until_asked(world.folder / "home", process)
     (world.folder / "a.py").write_text("def add(a, b):\n    return a * b\n")
     return ended(process)
 

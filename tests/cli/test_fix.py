@@ -8,11 +8,12 @@ import select
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.cli.conftest import until_asked
 
 BUGGY = '''"""Numbers."""
 
@@ -279,14 +280,13 @@ def test_line_ends_marks_tabs_and_encodings_survive(
 def test_what_was_saved_meanwhile_is_kept(
     run: Callable, script: Callable, file: Path, environment: dict[str, str], saved: str, code: int, wanted: str
 ) -> None:
-    model = script({"reply": REPLY, "delay_ms": 30})
+    model = script({"reply": REPLY, "delay_ms": 12})  # a second for all of it
     run("ask", "warm up", "-m", model, "--max-tokens", "1")
     process = subprocess.Popen(
         [str(Path(sys.executable).with_name("assistant")), "fix", "numbers.py:6-9", "--json", "--write", "-m", model],
         cwd=file.parent, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    while json.loads(run("status", "--json").stdout)["hosts"][0]["active"] == 0 and process.poll() is None:
-        time.sleep(0.02)
+    until_asked(file.parent / "home", process)
     file.write_text(saved)
     shown, said = process.communicate(timeout=30)
     assert process.returncode == code, said

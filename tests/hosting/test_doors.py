@@ -385,7 +385,7 @@ def test_a_host_that_serves_does_not_end_as_idle() -> None:
                 assert (await client.health())["status"] == "ok"
                 await events.aclose()
 
-        asyncio.run(served_for(4))
+        asyncio.run(served_for(3))
 
 
 def refuses(port: int) -> bool:

@@ -187,22 +187,26 @@ def test_the_33rd_waiting_request_is_refused_at_once(own_home: Path) -> None:
 
 
 def test_health_and_cancel_are_quick_with_the_queue_full(own_home: Path) -> None:
-    spec = script(own_home, {"match": "fast", "reply": "y" * 3000, "delay_ms": 1}, SLOW, STUCK)
+    long = {"match": "long", "reply": " ".join(map(str, range(20_000))), "delay_ms": 1}  # longer than this takes
+    spec = script(own_home, long, SLOW, context_length=120_000)
 
     async def main() -> None:
         async with client_of(spec) as client:
-            streams = await crowd(client, 32, "fast")
+            streams = await crowd(client, 32, "long")
             asks, cancels = [], []
             with SpinLoop() as machine:
                 for _ in range(rounds(1000)):
                     begun = time.perf_counter()
                     await client.health()
                     asks.append(time.perf_counter() - begun)
-                    _, stream = await first(client, ask("slow"), Waiting)
+                    queued = asyncio.create_task(anext(client.stream(ask("slow"))))
+                    await asyncio.to_thread(until, lambda: health(spec)["queued"] > 31, 2)
                     begun = time.perf_counter()
-                    await stream.aclose()
+                    queued.cancel()
                     await asyncio.to_thread(until, lambda: health(spec)["queued"] <= 31, 2)
                     cancels.append(time.perf_counter() - begun)
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await queued
             print(
                 f"health p99 {percentile(asks, 0.99):.4f} cancel p99 {percentile(cancels, 0.99):.4f} spin {machine.worst:.4f}"
             )

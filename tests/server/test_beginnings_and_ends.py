@@ -137,7 +137,8 @@ def test_a_folder_that_left_the_workspace_is_outside(editor: Editor, script: Cal
 
 
 def test_a_host_that_dies_costs_one_command(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
-    editor.initialize(VSCODE, initializationOptions={"model": script({"reply": "x" * 300, "delay_ms": 5})})
+    model = script({"match": "Again", "reply": "Here."}, {"reply": "x" * 300, "delay_ms": 5})
+    editor.initialize(VSCODE, initializationOptions={"model": model})
     ask = {"command": "starchat.ask", "arguments": [{"question": "Who?"}], "workDoneToken": "t"}
     number = editor.begin("workspace/executeCommand", ask)
     editor.wait_for(lambda each: "writing" in str(each.get("params", {}).get("value", "")))
@@ -146,8 +147,8 @@ def test_a_host_that_dies_costs_one_command(editor: Editor, script: Callable[...
     result = editor.reply(number, 10)["result"]
     assert (result["outcome"], result["code"]) == ("failed", "host_crashed")
     assert editor.request("starchat/status")["result"]["active"] == 0
-    again = editor.request("workspace/executeCommand", {**ask, "workDoneToken": "u"})["result"]
-    assert again["outcome"] == "answered"
+    ask = {**ask, "arguments": [{"question": "Again: who?"}], "workDoneToken": "u"}
+    assert editor.request("workspace/executeCommand", ask)["result"]["text"] == "Here."
     assert engine_is_idle(tmp_path / "home")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from tests.server.buffer import (
     engine_is_idle,
     run,
 )
+from tests.server.conftest import one_for_many
 from tests.server.editor_at_pipes import EGLOT, NEOVIM, VSCODE, Editor
 
 
@@ -99,7 +100,7 @@ def test_a_client_that_gives_no_token_gets_its_reply_within_a_second(
     editor: Editor, script: Callable[..., str], tmp_path: Path, capabilities: dict[str, Any]
 ) -> None:
     """Eglot waits for it with all of Emacs, for ten seconds at most, whether it shows progress or not."""
-    begin(editor, capabilities, script({"reply": REPLY, "prefill_ms": 2000}))
+    begin(editor, capabilities, script({"reply": REPLY, "prefill_ms": 1200}))
     buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
     editor.wait_for(lambda each: each.get("method") == "starchat/status" and each["params"]["state"] == "ready")
     began = time.monotonic()
@@ -150,58 +151,58 @@ def test_a_race_on_the_wire_is_carried_over(editor: Editor, script: Callable[...
     assert buffer.text == "# typed\n" + FIXED
 
 
-@pytest.mark.parametrize(
-    ("reply", "edits"),
-    [
-        ("I would rather not.", False),
-        ("", False),
-        (BUGGY.split("\n\n\n")[1] + "```\n", False),
-        (REPLY.removesuffix("```\n"), True),
-        ("def gcd(a, b):\n    # ... existing code ...\n    return gcd(b, a % b)\n```\n", False),
-        ("def gcd(a, b):\n    if b == 0:\n        return (a\n```\n", False),
-        ("func gcd(a, b int) int {\n\treturn gcd(b, a%b)\n}\n```\n", False),
-        ("Think.</think>" + REPLY, None),
-        ("<|end|>" + REPLY, None),
-        (REPLY + "\nor\n```python\ndef gcd(a, b):\n    return b\n```\n", None),
-        ("def other():\n    pass\n```\n", False),
-    ],
-    ids=[
-        "prose",
-        "nothing",
-        "same",
-        "half a fence",
-        "elision",
-        "broken",
-        "Go",
-        "thought",
-        "control word",
-        "two fences",
-        "other",
-    ],
-)
-def test_an_answer_becomes_the_right_edit_or_none_and_is_kept(
-    editor: Editor, script: Callable[..., str], tmp_path: Path, reply: str, edits: bool | None
-) -> None:
-    begin(editor, NEOVIM, script({"reply": reply}))
-    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-8")
-    result = run(editor, "fix", {"uri": buffer.uri, "range": WHERE})
+ANSWERS = {
+    "prose": ("I would rather not.", False),
+    "nothing": ("", False),
+    "same": (BUGGY.split("\n\n\n")[1] + "```\n", False),
+    "half a fence": (REPLY.removesuffix("```\n"), True),
+    "elision": ("def gcd(a, b):\n    # ... existing code ...\n    return gcd(b, a % b)\n```\n", False),
+    "broken": ("def gcd(a, b):\n    if b == 0:\n        return (a\n```\n", False),
+    "Go": ("func gcd(a, b int) int {\n\treturn gcd(b, a%b)\n}\n```\n", False),
+    "thought": ("Think.</think>" + REPLY, None),
+    "control word": ("<|end|>" + REPLY, None),
+    "two fences": (REPLY + "\nor\n```python\ndef gcd(a, b):\n    return b\n```\n", None),
+    "other": ("def other():\n    pass\n```\n", False),
+}
+"""What a model may say, and whether that becomes an edit; None where either is right."""
+
+
+@pytest.fixture(scope="module")
+def answering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Editor]:
+    """The name of the file in question chooses the answer."""
+    rules = [{"match": f"`{name}\\.py`", "reply": reply} for name, (reply, _) in ANSWERS.items()]
+    with one_for_many(tmp_path_factory.mktemp("answers"), NEOVIM, *rules, {"reply": "unasked"}) as editor:
+        yield editor
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_an_answer_becomes_the_right_edit_or_none_and_is_kept(answering: Editor, tmp_path: Path, name: str) -> None:
+    reply, edits = ANSWERS[name]
+    buffer = Buffer(answering, tmp_path / f"{name}.py", BUGGY, "utf-8")
+    result = run(answering, "fix", {"uri": buffer.uri, "range": WHERE})
     assert result["outcome"] in (("no_edit", "applied") if edits is None else ("applied",) if edits else ("no_edit",)), result
     assert buffer.text == (FIXED if result["outcome"] == "applied" else BUGGY)
     assert result["reason"]
     if result["outcome"] == "no_edit" and reply:
         assert Path(result["answer"].removeprefix("file://")).read_text() == result["text"]
-        assert result["text"].strip()
+        assert result["text"].strip() and "unasked" not in result["text"]
+
+
+@pytest.fixture(scope="module")
+def willing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Editor]:
+    """A model that repairs whatever it is shown."""
+    with one_for_many(tmp_path_factory.mktemp("willing"), VSCODE, {"reply": REPLY}) as editor:
+        yield editor
 
 
 @pytest.mark.parametrize("answer", [{"applied": False, "failureReason": "read-only"}, ValueError("broken client"), {}, None])
-def test_an_editor_that_refuses_is_no_trouble(editor: Editor, script: Callable[..., str], tmp_path: Path, answer: Any) -> None:
-    begin(editor, VSCODE, script({"reply": REPLY}))
-    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-16")
-    editor.answers["workspace/applyEdit"] = lambda params: answer
-    result = run(editor, "fix", {"uri": buffer.uri, "range": WHERE})
+def test_an_editor_that_refuses_is_no_trouble(willing: Editor, tmp_path: Path, answer: Any) -> None:
+    buffer = Buffer(willing, tmp_path / "numbers.py", BUGGY, "utf-16")
+    willing.answers["workspace/applyEdit"] = lambda params: answer
+    result = run(willing, "fix", {"uri": buffer.uri, "range": WHERE})
     assert result["outcome"] == "no_edit", result
     assert "gcd(b, a % b)" in result["text"]
-    assert editor.request("starchat/status")["result"]["active"] == 0
+    assert willing.request("starchat/status")["result"]["active"] == 0
 
 
 def test_a_client_that_makes_stale_edits_is_detected(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
@@ -288,14 +289,12 @@ def test_code_actions_are_quick_in_a_large_file(editor: Editor, script: Callable
         "http://x/y",
     ],
 )
-def test_files_outside_the_workspace_are_not_touched(
-    editor: Editor, script: Callable[..., str], tmp_path: Path, uri: str
-) -> None:
-    begin(editor, VSCODE, script({"reply": REPLY}))
-    result = run(editor, "fix", {"uri": uri})
+def test_files_outside_the_workspace_are_not_touched(willing: Editor, uri: str) -> None:
+    willing.heard.clear()
+    result = run(willing, "fix", {"uri": uri})
     assert result["outcome"] == "failed"
     assert result["code"] == "invalid_input"
-    assert not editor.messages("workspace/applyEdit")
+    assert not willing.messages("workspace/applyEdit")
 
 
 def test_a_closed_file_of_the_workspace_is_read_from_disk(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
@@ -335,9 +334,8 @@ def test_settings_are_live_and_errors_are_outcomes(editor: Editor, script: Calla
         {"command": "starchat.fix", "arguments": [{"uri": "file:///a", "range": {"start": 1}}]},
     ],
 )
-def test_wrong_commands_are_refused(editor: Editor, params: dict[str, Any]) -> None:
-    editor.initialize(VSCODE)
-    assert editor.request("workspace/executeCommand", params)["error"]["code"] == -32602
+def test_wrong_commands_are_refused(willing: Editor, params: dict[str, Any]) -> None:
+    assert willing.request("workspace/executeCommand", params)["error"]["code"] == -32602
 
 
 def test_the_server_ends_in_the_middle_of_an_answer(editor: Editor, script: Callable[..., str], tmp_path: Path) -> None:
@@ -463,6 +461,7 @@ def test_a_commit_message_for_what_is_staged(editor: Editor, script: Callable[..
     if "text" in result:
         assert (result["outcome"], result["text"]) == ("answered", f"{message}\n")
     else:
-        assert Path(result["reason"].removeprefix("The answer is in ")).read_text() == f"{message}\n"
+        answer = Path(result["reason"].removeprefix("The answer is in "))  # told of while it still comes, on a slow machine
+        editor.wait_for(lambda each: answer.read_text() == f"{message}\n")
     kinds = [each["kind"] for each in code_actions(editor, Buffer(editor, path, BUGGY, "utf-16").uri)]
     assert not any("commit" in kind for kind in kinds)

@@ -43,7 +43,7 @@ def test_a_completion_comes_and_typing_it_asks_nobody(editor: Editor, script: Ca
 
 
 def test_a_new_request_cancels_the_one_before(editor: Editor, script: Callable[..., str]) -> None:
-    begin(editor, script({"reply": "x" * 20, "delay_ms": 100}))
+    begin(editor, script({"reply": "x" * 5, "delay_ms": 100}))
     first = editor.begin("textDocument/inlineCompletion", ask(1, 11))
     second = editor.begin("textDocument/inlineCompletion", ask(0, 3))
     assert editor.reply(first, 5)["error"]["code"] == -32800

@@ -27,6 +27,20 @@ def resident(process: int) -> int:
     return int(next(line.split()[1] for line in lines if line.startswith("VmRSS")))
 
 
+def settle(process: int) -> None:
+    """Wait until it computes nothing for a moment: at first it reads ahead what commands need."""
+    spent, end = -1.0, time.monotonic() + 20
+    while (now := computed(process)) != spent and time.monotonic() < end:
+        spent = now
+        time.sleep(0.25)
+
+
+def computed(process: int) -> float:
+    """Clock ticks of work, where the system tells."""
+    status = Path(f"/proc/{process}/stat")
+    return sum(map(int, status.read_text().rpartition(")")[2].split()[11:13])) if status.exists() else 0.0
+
+
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("mutations")
@@ -78,7 +92,7 @@ def rave(editor: Editor, count: int, *, frames: bool = True) -> None:
     """Requests with a few bytes changed: half of them in the body, half anywhere in the frame."""
     chance = random.Random(20260)
     ping(editor)
-    time.sleep(1.5)  # it reads ahead what commands need
+    settle(editor.process.pid)
     before, slowest = resident(editor.process.pid), 0.0
     with SpinLoop() as loop:
         for number in range(count):

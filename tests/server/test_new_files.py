@@ -13,7 +13,7 @@ from assistant.errors import SandboxError
 from assistant.sandbox import check_available
 from server.creating import place_for
 from tests.server.buffer import BUGGY, CLIENTS, WHERE, Buffer, begin, code_actions, run
-from tests.server.editor_at_pipes import EGLOT, NEOVIM, VSCODE, Editor
+from tests.server.editor_at_pipes import EGLOT, VSCODE, Editor
 
 GO = "package main\n\nfunc gcd(a, b int) int {\n\tfor b != 0 {\n\t\ta, b = b, a%b\n\t}\n\treturn a\n}\n"
 
@@ -177,12 +177,11 @@ def test_tests_and_plots(editor: Editor, script: Callable[..., str], tmp_path: P
 
 
 @pytest.mark.parametrize("language", ["", "Klingon", None])
-def test_a_translation_needs_a_language(editor: Editor, tmp_path: Path, language: str | None) -> None:
-    begin(editor, NEOVIM, "no-such-model")
-    buffer = Buffer(editor, tmp_path / "numbers.py", BUGGY, "utf-8")
+def test_a_translation_needs_a_language(shared: Editor, tmp_path: Path, language: str | None) -> None:
+    buffer = Buffer(shared, tmp_path / "numbers.py", BUGGY, "utf-8")
     argument = {"uri": buffer.uri, "language": language}
     params = {"command": "starchat.translate", "arguments": [argument]}
-    assert editor.request("workspace/executeCommand", params)["error"]["code"] == -32602
+    assert shared.request("workspace/executeCommand", params)["error"]["code"] == -32602
 
 
 def test_every_place_is_taken(tmp_path: Path) -> None:

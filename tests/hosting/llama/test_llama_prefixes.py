@@ -87,17 +87,15 @@ def test_what_was_erased_is_not_taken_up_again(smollm2, own):
 def test_damaged_and_foreign_states_are_ignored(smollm2, own):
     with opened(smollm2) as engine:
         first, _ = run(engine, "Name a colour.")
-    (state,) = prefixes_folder().glob("*.kv")
-    whole = state.read_bytes()
-    for damaged in (whole[: len(whole) // 2], whole[:-7] + b"\1" * 7, b""):
-        state.write_bytes(damaged)
+    for damaged in (lambda whole: whole[: len(whole) // 2], lambda whole: whole[:-7] + b"\1" * 7, lambda whole: b""):
+        (state,) = prefixes_folder().glob("*.kv")
+        state.write_bytes(damaged(state.read_bytes()))
         with opened(smollm2) as engine:  # llama.cpp itself would end the process over a file that was cut
             again, usage = run(engine, "Name a colour.", keep=False)
-        assert (again, usage.cached) == (first, 0)
-        assert not list(prefixes_folder().glob("*.kv"))
-        with opened(smollm2) as engine:
-            run(engine, "Name a colour.")
-        (state,) = prefixes_folder().glob("*.kv")
+            assert (again, usage.cached) == (first, 0)
+            assert not list(prefixes_folder().glob("*.kv"))
+            run(engine, "Name a colour.")  # kept anew, as the engine closes
+    assert list(prefixes_folder().glob("*.kv"))
     copy = Path(own / "same.gguf")
     copy.write_bytes(smollm2.path.read_bytes())
     with opened(replace(smollm2, path=copy, name="renamed")) as engine:
