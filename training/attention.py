@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from training import multi_query
+
 BY_DIALOGUE = "by_dialogue"
 
 # The architectures whose attention is causal and nothing else, and hands keyword arguments on; each is tested.
@@ -65,16 +67,23 @@ def _by_dialogue(
     blocks, _, tokens, _ = query.shape
     lengths: list[int] = more.get("lengths") or [tokens] * blocks
     dropout = more.get("dropout", 0.0) if module.training else 0.0
+    flat = (_flat(query), _flat(key), _flat(value))
+    if multi_query.suits(flat[0], flat[1], dropout, lengths):
+        together = multi_query.attend(*flat, lengths, more.get("scaling"))
+    else:
+        together = _by_kernel(flat, lengths, dropout, more.get("scaling"))
+    return together.view(blocks, tokens, *together.shape[1:]), None
+
+
+def _by_kernel(flat: tuple[Tensor, Tensor, Tensor], lengths: list[int], dropout: float, scale: float | None) -> Tensor:
+    """Query, key and value, all (tokens, heads, size), dialogue by dialogue through torch's kernel."""
     parts = []
     # Splitting is undone by one concatenation in the backward pass; slices would each cost a gradient of the full size.
-    for dialogue in zip(*(torch.split(_flat(whole), lengths) for whole in (query, key, value)), strict=True):
+    for dialogue in zip(*(torch.split(whole, lengths) for whole in flat), strict=True):
         q, k, v = (part.transpose(0, 1)[None] for part in dialogue)
-        found = scaled_dot_product_attention(
-            q, k, v, dropout_p=dropout, is_causal=True, scale=more.get("scaling"), enable_gqa=True
-        )
+        found = scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True, scale=scale, enable_gqa=True)
         parts.append(found[0].transpose(0, 1))
-    together = torch.cat(parts)
-    return together.view(blocks, tokens, *together.shape[1:]), None
+    return torch.cat(parts)
 
 
 def _flat(whole: Tensor) -> Tensor:

@@ -62,6 +62,11 @@ class Packed:
         spans = [slice(int(self.borders[one]), int(self.borders[one + 1])) for one in numbers]
         return [(self.ids[span], self.trained[span]) for span in spans]
 
+    def pairs(self, block: int) -> int:
+        """Pairs of tokens in the same dialogue of a block: in these alone the work on full blocks differs."""
+        borders = self.borders[int(self.blocks[block]) : int(self.blocks[block + 1]) + 1]
+        return int(np.square(np.diff(borders)).sum())
+
     def named(self, blocks: Iterable[int]) -> str:
         """The rows of blocks, for messages: each source with its lines."""
         lines: dict[str, set[int]] = {}

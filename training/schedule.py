@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -31,11 +32,17 @@ class Schedule:
         positions = range(first, min(first + self.global_batch, self.total))
         return [int(_order(self.seed, at // self.blocks, self.blocks)[at % self.blocks]) for at in positions]
 
-    def of_rank(self, step: int, rank: int, ranks: int, micro_batch: int) -> list[list[int]]:
-        """The micro-batches of one rank: as many for every rank, some of them short or empty in the last step."""
-        blocks = self.at(step)
-        starts = range(rank * micro_batch, self.global_batch, ranks * micro_batch)
-        return [blocks[start : start + micro_batch] for start in starts]
+    def of_rank(
+        self, step: int, rank: int, ranks: int, micro_batch: int, work: Callable[[int], float] = lambda _: 0.0
+    ) -> list[list[int]]:
+        """The micro-batches of one rank: as many for every rank, some of them short or empty in the last step.
+
+        work: of a block.  ZeRO-3's ranks wait for each other in every layer, so those that compute at the same time get blocks
+        of about as much work together.
+        """
+        blocks = sorted(self.at(step), key=work, reverse=True)
+        at_once = ranks * micro_batch
+        return [_deal(blocks[start : start + at_once], ranks)[rank] for start in range(0, self.global_batch, at_once)]
 
 
 def plan(recipe: Recipe, blocks: int) -> Schedule:
@@ -54,6 +61,16 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     progress = (step - warm) / max(1, steps - warm)
     low = recipe.final_learning_rate
     return recipe.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def _deal(blocks: Sequence[int], hands: int) -> list[list[int]]:
+    """Blocks, most work first, dealt back and forth: who gets the first of one round gets the last of the next."""
+    dealt: list[list[int]] = [[] for _ in range(hands)]
+    for turn, start in enumerate(range(0, len(blocks), hands)):
+        order = dealt if turn % 2 == 0 else dealt[::-1]
+        for hand, block in zip(order, blocks[start : start + hands], strict=False):
+            hand.append(block)
+    return dealt
 
 
 @lru_cache(maxsize=2)

@@ -109,9 +109,8 @@ def _step(run: Run, number: int) -> Step:
     rank, ranks = dist.get_rank(), dist.get_world_size()
     # Dropout follows from the step alone, so that a resumed run needs no state of a generator.
     torch.manual_seed((run.recipe.seed * 1_000_003 + number) * 65_537 + rank)
-    batches = [
-        _collated(run, run.train, blocks) for blocks in run.schedule.of_rank(number, rank, ranks, run.recipe.micro_batch)
-    ]
+    dealt = run.schedule.of_rank(number, rank, ranks, run.recipe.micro_batch, run.train.pairs)
+    batches = [_collated(run, run.train, blocks) for blocks in dealt]
     content = sum(len(ids) for block in run.schedule.at(number) for ids, _ in run.train.documents(block))
     trained = torch.tensor(float(sum(batch.trained for batch in batches)), device=run.engine.device)
     dist.all_reduce(trained)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GPTBigCodeConfig, GPTBigCodeForCausalLM
 
-from training import attention
+from training import attention, multi_query
 from training.collator import IGNORED
 from training.loss import TrainedLoss
 from training.model import grow
@@ -91,6 +91,36 @@ def test_attention_by_dialogue_gives_the_losses_and_gradients_of_the_mask(kind):
         gradients.append([one.grad for one in model.parameters()])
     assert torch.allclose(*losses, rtol=1e-5)
     assert all(torch.allclose(one, other, atol=1e-3, rtol=1e-3) for one, other in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_multi_query_attention_and_its_gradients_are_those_of_torchs_kernel(seed):
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(1, (8, 64, 65, 130, 200, 300)[seed], (4,), generator=generator).tolist()
+    heads, tokens = 2 + 3 * seed, sum(lengths)
+    shapes = ((tokens, heads, 16), (tokens, 1, 16), (tokens, 1, 16))
+    ours = [torch.randn(shape, generator=generator, dtype=torch.float64).mul(3).requires_grad_() for shape in shapes]
+    theirs = [one.detach().clone().requires_grad_() for one in ours]
+    found = multi_query.attend(*ours, lengths, None if seed % 2 else 0.3)
+    expected = attention._by_kernel(tuple(theirs), lengths, 0.0, None if seed % 2 else 0.3)
+    assert torch.allclose(found, expected, rtol=1e-10)
+    along = torch.randn_like(found)
+    for one, other in zip(torch.autograd.grad(found, ours, along), torch.autograd.grad(expected, theirs, along), strict=True):
+        assert torch.allclose(one, other, rtol=1e-9, atol=1e-9)
+
+
+def test_multi_query_attention_keeps_to_where_it_is_right_quick_and_small():
+    query, key = torch.zeros(400, 4, 8), torch.zeros(400, 1, 8)
+    assert multi_query.suits(query, key, 0.0, [200, 200]) and not multi_query.suits(query, key, 0.1, [200, 200])
+    assert not multi_query.suits(query, query, 0.0, [400]) and not multi_query.suits(query[:, :1], key, 0.0, [400])
+    assert not multi_query.suits(query.bfloat16(), key.bfloat16(), 0.0, [400])
+    assert not multi_query.suits(query, key, 0.0, [100] * 4)
+    assert not multi_query.suits(query, key, 0.0, [4000])  # 128 MB of weights
+
+
+def test_a_model_trains_through_multi_query_attention_as_through_the_mask(monkeypatch):
+    monkeypatch.setattr(multi_query, "_LONG_ENOUGH", 0)
+    test_attention_by_dialogue_gives_the_losses_and_gradients_of_the_mask("gpt_bigcode")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Plans of every recipe on the meta device, and the command line around them."""
 
 import json
+import random
 import runpy
 import subprocess
 import sys
@@ -229,6 +230,19 @@ def test_no_block_is_dropped_and_all_ranks_take_equally_many_micro_batches():
             assert together == sorted(schedule.at(step))
             seen += together
         assert sorted(seen) == sorted([*range(13)] * 2)
+
+
+def test_ranks_that_compute_together_get_about_as_much_work():
+    generator = random.Random(5)
+    schedule = course(config.load("tiny", ["global_batch=16", "micro_batch=4", "epochs=1"]), 160)
+    work = [generator.uniform(1, 4) for _ in range(160)]
+
+    def waited(*by):
+        parts = [zip(*(schedule.of_rank(step, rank, 2, 4, *by) for rank in range(2)), strict=True) for step in range(10)]
+        sums = [[sum(work[block] for block in blocks) for blocks in at_once] for part in parts for at_once in part]
+        return sum(1 - min(pair) / max(pair) for pair in sums) / len(sums)
+
+    assert waited(work.__getitem__) < 0.03 < 0.1 < waited()
 
 
 def test_the_learning_rate_warms_up_and_follows_half_a_cosine():

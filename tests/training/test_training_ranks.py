@@ -187,7 +187,9 @@ def test_resuming_is_exact_wherever_the_run_was_cut(folder, whole):
 
 
 def test_one_rank_and_two_give_the_same_curve(whole, single):
-    assert single["losses"] == pytest.approx(whole["losses"], abs=1e-4, rel=1e-3)
+    assert single["losses"][:8] == pytest.approx(whole["losses"][:8], rel=2e-6)
+    # Sums in another order differ in their last digits, which grow where the curve is steep, and shrink again at its end.
+    assert single["losses"] == pytest.approx(whole["losses"], abs=1e-4, rel=5e-3)
 
 
 def test_a_checkpoint_of_two_ranks_is_taken_up_by_one(whole, single):
