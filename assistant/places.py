@@ -13,7 +13,7 @@ from typing import Literal
 from assistant import settings
 from assistant.errors import StorageError
 from assistant.history.database import history_folder
-from assistant.models import catalogue
+from assistant.models import catalogue, conversions
 from assistant.prefixes import prefixes_folder
 
 Kind = Literal["history", "models", "state", "settings"]
@@ -68,7 +68,8 @@ def erase(place: Place) -> None:
 
 def remove_empty_folders() -> None:
     """Remove our own folders where nothing is left in them."""
-    for folder in (settings.model_cache(), settings.model_cache().parent, settings.home()):
+    cache = settings.model_cache()
+    for folder in (conversions.root(), cache, cache.parent, settings.home()):
         with suppress(OSError):  # somebody else's files are in it, or it is not there
             folder.rmdir()
 
@@ -96,6 +97,7 @@ def _all() -> Iterator[tuple[Kind, str, Path]]:
     for name, what in _STATE.items():
         yield "state", what, settings.home() / name
     yield from (("models", f"the model {name}", path) for name, path in _models())
+    yield from (("models", what, path) for what, path in _conversions())
 
 
 def _models() -> Iterator[tuple[str, Path]]:
@@ -107,3 +109,10 @@ def _models() -> Iterator[tuple[str, Path]]:
             yield path.name.replace("--", "/", 1), path
     if (cache / ".locks").is_dir():
         yield "locks", cache / ".locks"
+
+
+def _conversions() -> Iterator[tuple[str, Path]]:
+    for one in conversions.kept():
+        yield f"{one.model} in {one.quantization}, unpacked for the torch engine", one.folder
+    for path in conversions.unfinished():
+        yield "a model that is being unpacked, or was when its host ended", path

@@ -17,7 +17,7 @@ import platformdirs
 
 from assistant.errors import SettingsError, StorageError
 
-Quantization = Literal["none", "bnb-8bit", "bnb-4bit", "int8", "int4"]
+Quantization = Literal["auto", "none", "bnb-8bit", "bnb-4bit", "int8", "int4"]
 QUANTIZATIONS: tuple[str, ...] = get_args(Quantization)
 
 Dtype = Literal["auto", "float32", "bfloat16"]
@@ -32,8 +32,8 @@ class Settings:
     """What the user asked for; None where they left the choice to the assistant.
 
     model: a catalogue name, a folder, a GGUF file, a hub id (`owner/name`) or a URL.
-    quantization: how weights are held by the torch engine.
-    dtype: what the torch engine computes in; `auto` is bfloat16.
+    quantization: how weights are held by the torch engine; `auto` is the same as None.
+    dtype: what the torch engine computes in; `auto` is bfloat16 on a GPU, and left to the engine on a CPU.
     device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
     endpoint: base URL of an OpenAI-compatible server that is to be used instead of a local model.
     threads: CPU threads of the engine; None leaves one core free where there are more than two.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,18 +11,19 @@ from urllib.parse import urlsplit
 from assistant import __version__, settings
 from assistant.endpoints import LOOPBACK
 from assistant.errors import ModelError, UsageError
-from assistant.models import cpu_speed, receipts, registry
+from assistant.models import conversions, cpu_format, cpu_speed, receipts, registry
 from assistant.models.catalogue import find, suggestion
 from assistant.models.choice import Choice
-from assistant.models.decision import decide
+from assistant.models.decision import decide, decide_place
 from assistant.models.files import free_bytes
 from assistant.models.hardware import Hardware, package_version
 from assistant.models.offers import size_text
 from assistant.models.overview import fix_rate_text
-from assistant.models.prepare import is_hub_id, is_remote, require_engine
+from assistant.models.prepare import is_hub_id, is_remote, local_entry, require_engine
+from assistant.places import size_of
 from assistant.settings import Settings
 
-_PACKAGES = ("xllamacpp", "torch", "transformers", "accelerate", "bitsandbytes", "huggingface-hub")
+_PACKAGES = ("xllamacpp", "torch", "transformers", "accelerate", "gguf", "bitsandbytes", "huggingface-hub")
 
 
 Finding = tuple[str, str]
@@ -50,9 +52,13 @@ def model_findings(given: Settings, hardware: Hardware) -> Iterator[Finding]:
         return
     if given.model and find(given.model) is None:
         yield "model", _unlisted(given.model)
+        yield from _own_number_format(given.model, given, hardware)
         return
     chosen = decide(hardware, given)
     yield from _chosen(chosen)
+    if chosen.quantization == "auto":
+        yield _number_format(cpu_format.expected(chosen.entry.parameters, given.threads, hardware))
+    yield from _quicker(chosen, given, hardware)
     require_engine(chosen.entry)
 
 
@@ -91,19 +97,59 @@ def _with_state(path: Path) -> str:
 
 def _chosen(chosen: Choice) -> Iterator[Finding]:
     entry = chosen.entry
-    held = "" if chosen.quantization == "none" else f", {chosen.quantization}"
+    held = "" if chosen.quantization in ("none", "auto") else f", {chosen.quantization}"
     yield "model", f"{entry.name} on {chosen.device}{held}"
     yield "why", chosen.reason
     yield "fix rate", fix_rate_text(entry.fix_rate)
     receipt = receipts.installed(entry.name)
     size = size_text(entry.download_bytes)
     yield "installed", str(receipt.folder) if receipt else f"no ({size}); get it: assistant models pull {entry.name}"
+    for one in conversions.kept():
+        if one.model == entry.name:
+            yield "unpacked", f"{one.quantization} for the torch engine, {size_text(size_of(one.folder))} in {one.folder}"
     yield from (("warning", line) for line in chosen.warnings)
 
 
+def _quicker(chosen: Choice, given: Settings, hardware: Hardware) -> Iterator[Finding]:
+    """That the torch engine would be the quicker one for a GGUF model, where its probe and its kernel are there to say so."""
+    speed = cpu_speed.kept(cpu_speed.engine_threads(given.threads, hardware.cores))
+    able = hardware.torch and package_version("gguf") and any((settings.home() / "kernels").glob("torch-*.so"))
+    if chosen.entry.format != "gguf" or chosen.quantization != "none" or not able or speed is None:
+        return
+    times = speed.reply(speed.fastest_float) / speed.reply("int8")
+    if times * cpu_format.WORTH > 1:
+        floats = f"int8 was measured {times:.1f} times as quick as {cpu_format.shown(speed.fastest_float)} here"
+        yield "quicker", f"--quantization int8, by the torch engine ({floats}); llama.cpp starts sooner and takes less memory"
+
+
+def _own_number_format(model: str, given: Settings, hardware: Hardware) -> Iterator[Finding]:
+    """In what the model of a folder is to be held, where that is left to the engine."""
+    folder = _place(model)
+    if not (folder / "config.json").is_file():
+        return
+    entry = local_entry(model, folder, "safetensors")
+    if decide_place(entry, hardware, given).quantization == "auto":
+        known = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type") in cpu_format.ARCHITECTURES
+        yield _number_format(cpu_format.expected(entry.parameters, given.threads, hardware, known=known))
+
+
+def _number_format(found: cpu_format.CpuFormat | None) -> Finding:
+    if found is None:
+        return "number format", "left to the engine, which measures for a moment when it opens its first model"
+    other = "--quantization none insists on floats" if found.name == "int8" else "--quantization int8 insists on int8"
+    return "number format", f"{found}; {other}"
+
+
+def _place(model: str) -> Path:
+    """Where a model lies that the catalogue does not know, if it lies anywhere."""
+    own, receipt = registry.lookup(model), receipts.installed(model) if is_hub_id(model) else None
+    if own or receipt is None:
+        return own.path if own else Path(model).expanduser()
+    return receipt.folder
+
+
 def _unlisted(model: str) -> str:
-    own = registry.lookup(model)
-    place = own.path if own else Path(model).expanduser()
+    place = _place(model)
     if model.startswith("scripted:"):
         return f"{model}, which plays a model from a script"
     if place.exists():

@@ -12,7 +12,7 @@ from assistant.errors import HostError, UsageError
 if TYPE_CHECKING:
     from assistant.hosts import Running
 
-_COLUMNS = ("MODEL", "STATE", "PID", "MEMORY", "UP", "IDLE", "ACTIVE", "QUEUED", "SERVES")
+_COLUMNS = ("MODEL", "STATE", "PID", "MEMORY", "UP", "IDLE", "ACTIVE", "QUEUED", "SERVES", "ENGINE")
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -93,7 +93,8 @@ def _row(host: Running) -> tuple[str, ...]:
     memory = facts.get("memory_bytes")
     times = (_duration(facts.get("uptime_s")), _duration(facts.get("idle_s")))
     load = (str(facts.get("active", "-")), str(facts.get("queued", "-")), ", ".join(facts.get("serves") or ()) or "-")
-    return (facts["model"], state, str(facts["pid"]), f"{memory / 2**20:,.0f} MiB" if memory else "-", *times, *load)
+    runs = (f"{memory / 2**20:,.0f} MiB" if memory else "-", *times, *load, facts.get("engine") or "-")
+    return (facts["model"], state, str(facts["pid"]), *runs)
 
 
 def _duration(seconds: float | None) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from assistant.cli.downloads import consent_of, show_progress
 from assistant.errors import ModelError
-from assistant.models import receipts, registry
+from assistant.models import conversions, receipts, registry
 from assistant.models.catalogue import Entry, find, suggestion
 from assistant.models.offers import size_text
 from assistant.models.overview import Row, fix_rate_text, overview, row_of
@@ -99,8 +99,11 @@ def verify(options: argparse.Namespace) -> int:
 def remove(options: argparse.Namespace) -> int:
     """Delete a downloaded model, or forget a name."""
     if registry.lookup(options.name):
+        own = registry.lookup(options.name)
         registry.forget(options.name)
-        print(f"{options.name} is forgotten; its files were not touched.")
+        freed = conversions.remove(options.name.casefold(), own.path) if own else 0
+        unpacked = f"; what was unpacked of it is removed ({size_text(freed)} freed)" if freed else ""
+        print(f"{options.name} is forgotten; its files were not touched{unpacked}.")
         return 0
     entry = find(options.name)
     name = entry.name if entry else options.name
@@ -108,7 +111,7 @@ def remove(options: argparse.Namespace) -> int:
         raise ModelError(f"{options.name} is not installed.", "`assistant models list` shows what is.")
     receipt = receipts.installed(name)
     with show_progress() as report, receipts.locked(name, report):
-        freed = receipts.remove(name)
+        freed = conversions.remove(name, receipts.folder_of(name)) + receipts.remove(name)
     print(f"{name} is removed ({size_text(freed)} freed).")
     if receipt and not receipt.folder.is_relative_to(receipts.folder_of(name)):
         print(f"The hub's cache, which other programs share, still holds {receipt.folder}.")
@@ -126,7 +129,7 @@ def disk_usage(options: argparse.Namespace) -> int:
         return 0
     for name, place in rows:
         print(f"{size_text(place.bytes):>10}  {name}")
-    print(f"{size_text(sum(place.bytes for _, place in rows)):>10}  in all, in {model_cache()}")
+    print(f"{size_text(sum(place.bytes for _, place in rows)):>10}  in all, in {model_cache().parent}")
     elsewhere = [receipt for receipt in receipts.all_installed() if not receipt.folder.is_relative_to(model_cache())]
     for receipt in elsewhere:
         print(f"{size_text(receipt.size):>10}  {receipt.name}, in the hub's own cache: {receipt.folder}")

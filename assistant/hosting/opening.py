@@ -8,6 +8,7 @@ from importlib.resources import files
 from assistant.errors import ModelError
 from assistant.few_shot import FewShotTemplate, parse_few_shot
 from assistant.hosting.engine import Engine
+from assistant.models import conversions
 from assistant.models.spec import ModelSpec
 from assistant.template import CHATML, STARCHAT, Template, Tokenizer, recognise
 
@@ -23,7 +24,7 @@ def open_engine(spec: ModelSpec, report: Callable[[float], None]) -> Engine:
         from assistant.hosting import scripted_engine
 
         return scripted_engine.open(spec, report)
-    if spec.format == "gguf":
+    if spec.format == "gguf" and spec.quantization not in conversions.KINDS:
         from assistant.hosting import llama_engine
 
         return llama_engine.open(spec, report)

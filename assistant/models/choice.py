@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from assistant.errors import ModelError
 from assistant.models.catalogue import Entry, named
+from assistant.models.conversions import KINDS
 from assistant.models.hardware import Gpu, Hardware
 from assistant.models.offers import size_text
 from assistant.settings import Quantization, Settings
@@ -65,8 +66,9 @@ def choose(hardware: Hardware, settings: Settings) -> Choice:
         if fitting:
             return Choice(entry, fitting.quantization, fitting.device, fitting.reason, warnings)
     if hardware.metal and settings.device in (None, "auto", "mps"):
-        return Choice(named(CPU), "none", "auto", "the Apple GPU runs it through llama.cpp", warnings)
-    return replace(_on_cpu(hardware), warnings=warnings)
+        return _gguf_choice(named(CPU), "the Apple GPU is there", hardware, settings, warnings)
+    entry, reason = _on_cpu(hardware)
+    return _gguf_choice(entry, reason, hardware, settings, warnings)
 
 
 def place(entry: Entry, hardware: Hardware, settings: Settings) -> Placement:
@@ -77,22 +79,37 @@ def place(entry: Entry, hardware: Hardware, settings: Settings) -> Placement:
     """
     warnings = (*gpu_warnings(hardware, settings), *_missed(entry, hardware, settings))
     if entry.format == "gguf":
-        return Placement("none", "cpu" if not hardware.metal else "auto", "llama.cpp runs it")
+        return _of_gguf(entry, hardware, settings)
     fitting = _on_gpu(entry, hardware, settings)
     if fitting:
         return fitting
     if hardware.metal and settings.device in (None, "auto", "mps"):
-        return Placement(settings.quantization or "none", "mps", "the Apple GPU runs it", warnings)
+        return Placement(_asked(settings) or "none", "mps", "the Apple GPU runs it", warnings)
     if _wants_gpu(settings):
         warnings = (*warnings, f"{entry.name} does not fit on the GPU that was asked for.")
-        return Placement(settings.quantization or "bnb-4bit", settings.device or "cuda", "as the settings say", warnings)
-    need = entry.parameters * 2
+        return Placement(_asked(settings) or "bnb-4bit", settings.device or "cuda", "as the settings say", warnings)
+    held = _on_the_cpu(settings)
+    need = entry.parameters * (2 if held == "none" else 1)
     if need > hardware.free_memory:
         line = f"{entry.name} needs about {size_text(need)} of memory; {size_text(hardware.free_memory)} are free."
         warnings = (*warnings, line)
-    return Placement(
-        settings.quantization or "none", "cpu", "there is no GPU that it fits on, so the CPU runs it, slowly", warnings
-    )
+    return Placement(held, "cpu", "there is no GPU that it fits on, so the CPU runs it, slowly", warnings)
+
+
+def _of_gguf(entry: Entry, hardware: Hardware, settings: Settings) -> Placement:
+    """By llama.cpp, unless the torch engine is there and is asked for by a quantization of its own."""
+    asked = _asked(settings)
+    by_llama = Placement("none", "auto" if hardware.metal else "cpu", "llama.cpp runs it")
+    if asked in (None, "none"):
+        return by_llama
+    if asked not in KINDS:
+        line = f"{entry.name} is a GGUF file, quantized as it is; {asked} does not apply to it."
+        return replace(by_llama, warnings=(line,))
+    if hardware.torch is None:
+        line = f"{entry.name} is run by llama.cpp: {asked} needs PyTorch. Install it: pip install 'starchat-assistant[torch]'."
+        return replace(by_llama, warnings=(line,))
+    device = "cpu" if settings.device in (None, "auto") else settings.device
+    return Placement(asked, device, f"the torch engine runs it in {asked}, unpacked once")
 
 
 def gpu_warnings(hardware: Hardware, settings: Settings) -> tuple[str, ...]:
@@ -134,6 +151,16 @@ def _remedy(hardware: Hardware) -> str:
     return f"Install one for CUDA: pip uninstall -y torch, then {_INSTALL}."
 
 
+def _asked(settings: Settings) -> Quantization | None:
+    """The quantization that the user insists on."""
+    return None if settings.quantization == "auto" else settings.quantization
+
+
+def _on_the_cpu(settings: Settings) -> Quantization:
+    """Left to the engine, which measures, unless the user insists on a quantization or on floats."""
+    return _asked(settings) or ("auto" if settings.dtype in (None, "auto") else "none")
+
+
 def _wants_gpu(settings: Settings) -> bool:
     return (settings.device or "").startswith("cuda")
 
@@ -143,7 +170,8 @@ def _on_gpu(entry: Entry, hardware: Hardware, settings: Settings) -> Placement |
     gpu = _usable_gpu(hardware, settings)
     if gpu is None or hardware.torch is None or not entry.gpu_bytes:
         return None
-    steps = (settings.quantization,) if settings.quantization else _LADDER
+    asked = _asked(settings)
+    steps = (asked,) if asked else _LADDER
     fitting = [step for step in steps if _need(entry, step) <= gpu.free]
     able = [step for step in fitting if hardware.torch.bitsandbytes or not step.startswith("bnb")]
     if not able:
@@ -183,8 +211,14 @@ def _need(entry: Entry, step: str) -> int:
     return needs.get(step, needs.get({"int8": "bnb-8bit", "int4": "bnb-4bit"}.get(step, "none"), 1 << 62))
 
 
-def _on_cpu(hardware: Hardware) -> Choice:
+def _gguf_choice(entry: Entry, reason: str, hardware: Hardware, settings: Settings, warnings: tuple[str, ...]) -> Choice:
+    placed = _of_gguf(entry, hardware, settings)
+    return Choice(entry, placed.quantization, placed.device, f"{reason}; {placed.reason}", (*warnings, *placed.warnings))
+
+
+def _on_cpu(hardware: Hardware) -> tuple[Entry, str]:
+    """The model for a machine without a GPU to use, and why that one."""
     roomy = hardware.free_memory >= ENOUGH_MEMORY and hardware.cores >= ENOUGH_CORES
     found = f"{hardware.cores} cores and {size_text(hardware.free_memory)} of free memory, without a GPU to use"
     reason = f"{found}; the 1.5B is taken from {ENOUGH_CORES} cores and {ENOUGH_MEMORY >> 30} GiB upwards"
-    return Choice(named(CPU if roomy else SMALL_CPU), "none", "cpu", reason)
+    return named(CPU if roomy else SMALL_CPU), reason

@@ -32,18 +32,23 @@ class CpuSpeed:
     @property
     def fastest_float(self) -> str:
         """`float32` or `bfloat16`: the quicker one for a reply of 150 tokens to a prompt of 640."""
-        return min(("float32", "bfloat16"), key=self._reply)
+        return min(("float32", "bfloat16"), key=self.reply)
 
     def __str__(self) -> str:
         shown = {"float32": "fp32", "bfloat16": "bf16"}
         tokens = ", ".join(f"{shown.get(name, name)} {1 / took:.2f}" for name, took in self.step.items())
         prompts = ", ".join(f"{shown.get(name, name)} {64 / took:.1f}" for name, took in self.batch.items())
-        quickest = min(self.step, key=self._reply)
+        quickest = min(self.step, key=self.reply)
         return f"tokens per ms of a test product: writing {tokens}; reading {prompts}; quickest {shown.get(quickest, quickest)}"
 
-    def _reply(self, name: str) -> float:
+    def reply(self, name: str) -> float:
         """Milliseconds for the products of a reply of 150 tokens to a prompt of 640."""
         return 150 * self.step[name] + 10 * self.batch[name]
+
+
+def engine_threads(wanted: int | None, cores: int) -> int:
+    """Threads of the torch engine: `wanted`, or all cores but one, since every engine collapses when it spins on busy cores."""
+    return wanted or max(1, cores - 1)
 
 
 def machine(threads: int) -> str:

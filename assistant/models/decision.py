@@ -51,7 +51,7 @@ def decide_place(entry: Entry, hardware: Hardware, settings: Settings) -> Placem
 def _key(hardware: Hardware, settings: Settings) -> str:
     """The same for the same machine and settings, however much memory happens to be free."""
     machine = replace(hardware, free_memory=0, gpus=tuple(replace(gpu, free=0) for gpu in hardware.gpus))
-    wanted = (settings.model, settings.quantization, settings.device)
+    wanted = (settings.model, settings.quantization, settings.dtype, settings.device)
     return hashlib.sha256(json.dumps([asdict(machine), wanted], sort_keys=True).encode()).hexdigest()[:16]
 
 

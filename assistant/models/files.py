@@ -73,8 +73,11 @@ def require_space(folder: Path, need: int) -> None:
 
 
 @contextmanager
-def storage_errors(folder: Path) -> Iterator[None]:
-    """Turn failures of the disk under `folder` into a `StorageError` that says what to do; others pass."""
+def storage_errors(folder: Path, so_far: str = "What has arrived is kept") -> Iterator[None]:
+    """Turn failures of the disk under `folder` into a `StorageError` that says what to do; others pass.
+
+    so_far: what a full disk leaves of the work.
+    """
     try:
         yield
     except OSError as error:
@@ -82,7 +85,7 @@ def storage_errors(folder: Path) -> Iterator[None]:
             message = f"The disk under {folder} is full: {size_text(free_bytes(folder))} are left."
             raise StorageError(
                 message,
-                f"What has arrived is kept: free some space, or set {_variable(folder)} to another disk, and run it again.",
+                f"{so_far}: free some space, or set {_variable(folder)} to another disk, and run it again.",
             ) from error
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             raise StorageError(

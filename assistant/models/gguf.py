@@ -28,6 +28,15 @@ _BLOCKS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    """end: where it ends, in bytes from the beginning of the data."""
+
+    name: str
+    elements: int
+    end: int
+
+
 @dataclass(slots=True)
 class _Reader:
     """A cursor over the header; reading past the end is an EOFError."""
@@ -66,16 +75,26 @@ def check_gguf(path: Path) -> None:
         try:
             if reader.take(4) != _MAGIC:
                 raise _broken(path, "it is no GGUF file")
-            end, alignment = _read_header(reader, path)
+            tensors, alignment = _read_header(reader, path)
         except EOFError as error:
             raise _broken(path, "it is truncated: its header ends too early") from error
         data = -(-stream.tell() // alignment) * alignment
+    end = max((tensor.end for tensor in tensors), default=0)
     if data + end > size:
         raise _broken(path, f"it is truncated: {data + end - size} bytes are missing")
 
 
-def _read_header(reader: _Reader, path: Path) -> tuple[int, int]:
-    """Where the last tensor ends, counted from the beginning of the data, and how the data is aligned (both in bytes)."""
+def tensor_sizes(path: Path) -> dict[str, int]:
+    """How many numbers each tensor of a file has that was checked."""
+    with path.open("rb") as stream:
+        reader = _Reader(stream, path.stat().st_size)
+        reader.take(len(_MAGIC))
+        tensors, _ = _read_header(reader, path)
+    return {tensor.name: tensor.elements for tensor in tensors}
+
+
+def _read_header(reader: _Reader, path: Path) -> tuple[list[_Tensor], int]:
+    """The tensors, and how their data is aligned, in bytes."""
     version, tensors, pairs = reader.u32(), reader.u64(), reader.u64()
     if version not in (2, 3):
         raise _broken(path, f"GGUF version {version} is not known here")
@@ -91,7 +110,7 @@ def _read_header(reader: _Reader, path: Path) -> tuple[int, int]:
             _skip_value(reader, kind, path)
     if not 1 <= alignment <= 1 << 16:
         raise _broken(path, "its data is aligned absurdly")
-    return max((_tensor_end(reader, path) for _ in range(tensors)), default=0), alignment
+    return [_tensor(reader, path) for _ in range(tensors)], alignment
 
 
 def _skip_value(reader: _Reader, kind: int, path: Path, depth: int = 0) -> None:
@@ -112,15 +131,15 @@ def _skip_value(reader: _Reader, kind: int, path: Path, depth: int = 0) -> None:
         raise _broken(path, f"its header holds a value of unknown type {kind}")
 
 
-def _tensor_end(reader: _Reader, path: Path) -> int:
-    reader.skip(_length(reader, path))
+def _tensor(reader: _Reader, path: Path) -> _Tensor:
+    name = reader.take(_length(reader, path)).decode(errors="replace")
     dimensions = reader.u32()
     if dimensions > 8:
         raise _broken(path, "a tensor has absurdly many dimensions")
     elements = math.prod(reader.u64() for _ in range(dimensions))
     kind, offset = reader.u32(), reader.u64()
     per_block, block_bytes = _BLOCKS.get(kind, (256, 1))
-    return offset + elements // per_block * block_bytes
+    return _Tensor(name, elements, offset + elements // per_block * block_bytes)
 
 
 def _length(reader: _Reader, path: Path) -> int:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from assistant.errors import ModelError
-from assistant.models import choice, receipts, registry
+from assistant.models import choice, cpu_format, receipts, registry
 from assistant.models.catalogue import Entry, entries, find, suggestion
 from assistant.models.hardware import Hardware, probe
 from assistant.models.offers import size_text
@@ -96,8 +96,11 @@ def _fits(entry: Entry, hardware: Hardware) -> str:
     placed = choice.place(entry, hardware, Settings())
     if placed.device not in ("cpu", "auto"):
         return f"{placed.device}, {placed.quantization}"
-    need = entry.download_bytes if entry.format == "gguf" else entry.parameters * 2
-    return "on the CPU" if need * 5 // 4 < hardware.free_memory else "no"
+    found = cpu_format.expected(entry.parameters, None, hardware) if placed.quantization == "auto" else None
+    each = 1 if found and found.name == "int8" else 2
+    need = entry.download_bytes if entry.format == "gguf" else entry.parameters * each
+    held = f", {cpu_format.shown(found.name)}" if found else ""
+    return f"on the CPU{held}" if need * 5 // 4 < hardware.free_memory else "no"
 
 
 def _sources(entry: Entry) -> str:

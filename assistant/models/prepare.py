@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from assistant.errors import InputError, ModelError, UsageError
-from assistant.models import receipts, registry
+from assistant.models import conversions, receipts, registry
 from assistant.models.catalogue import Entry, find, suggestion
 from assistant.models.decision import decide, decide_place
 from assistant.models.hardware import package_version, probe
@@ -35,8 +35,8 @@ def prepare(settings: Settings, consent: Consent, report: Report) -> ModelSpec:
         UsageError: the settings name a remote endpoint (see `is_remote`).
     """
     spec = _resolved(settings, consent, report)
-    if spec.format == "gguf" and settings.quantization not in (None, "none"):
-        _warn((f"{spec.name} is a GGUF file, quantized as it is; {settings.quantization} does not apply to it.",), report)
+    if spec.format == "gguf" and spec.quantization in conversions.KINDS and conversions.found(spec) is None:
+        _warn((f"{spec.name} is unpacked for {spec.quantization} first, once; that can take a minute.",), report)
     return spec
 
 
@@ -139,18 +139,22 @@ def _local(name: str, path: Path, kind: Format, template: str = "auto") -> Model
     return ModelSpec(name, path, kind, template, context_length=CPU_CONTEXT if kind == "gguf" else None)
 
 
-def _placed(spec: ModelSpec, settings: Settings, report: Report) -> ModelSpec:
-    """Where a model that the catalogue does not know is to run, judged by the size of its weights."""
-    weights = [spec.path] if spec.path.is_file() else list(spec.path.glob("*.safetensors"))
+def local_entry(name: str, path: Path, kind: Format) -> Entry:
+    """An entry for files that the catalogue does not know, judged by the size of the weights."""
+    weights = [path] if path.is_file() else list(path.glob("*.safetensors"))
     size = sum(file.stat().st_size for file in weights)
     needs = {"none": size * 11 // 10, "bnb-8bit": size * 6 // 10, "bnb-4bit": size * 4 // 10}
-    entry = replace(
-        hub_entry(spec.name),
-        format=spec.format,
+    return replace(
+        hub_entry(name),
+        format=kind,
         parameters=size // 2,
         gpu_bytes={step: need + 1_000_000_000 for step, need in needs.items()},
     )
-    placed = decide_place(entry, probe(), settings)
+
+
+def _placed(spec: ModelSpec, settings: Settings, report: Report) -> ModelSpec:
+    """Where a model that the catalogue does not know is to run."""
+    placed = decide_place(local_entry(spec.name, spec.path, spec.format), probe(), settings)
     _warn(placed.warnings, report)
     return _tuned(replace(spec, quantization=placed.quantization, device=placed.device), settings)
 

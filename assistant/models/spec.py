@@ -23,7 +23,8 @@ class ModelSpec:
     template: `starchat`, `chatml`, `few-shot`, or `auto` to recognise it by the vocabulary.
     few_shot: a file of example dialogues, for `few-shot`; None takes the project's own.
     device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
-    dtype: `auto` (bfloat16), `float32` or `bfloat16`; for the torch engine.
+    quantization: `auto` leaves it to the torch engine, which settles it when it opens the model (see `models.cpu_format`).
+    dtype: `auto` (bfloat16, on a CPU what is quicker there), `float32` or `bfloat16`; for the torch engine.
     threads: CPU threads; None leaves one core free where there are more than two.
     context_length: tokens of the window; None takes the model's own, capped where memory asks for it.
     """

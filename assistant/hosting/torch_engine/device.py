@@ -7,7 +7,7 @@ import torch
 from assistant.errors import ModelError
 from assistant.hosting.torch_engine.probe import speed_of_cpu
 from assistant.hosting.torch_engine.quantization import OURS
-from assistant.models import hardware
+from assistant.models import cpu_speed, hardware
 from assistant.models.spec import ModelSpec
 
 
@@ -47,8 +47,8 @@ def dtype_of(spec: ModelSpec, device: torch.device, threads: int) -> torch.dtype
 
 
 def use_threads(wanted: int | None) -> int:
-    """Set torch's threads: `wanted`, or all cores but one, since every engine collapses when it spins on busy cores."""
-    threads = wanted or max(1, hardware.probe().cores - 1)
+    """Set torch's threads; see `cpu_speed.engine_threads`."""
+    threads = cpu_speed.engine_threads(wanted, hardware.probe().cores)
     torch.set_num_threads(threads)
     return threads
 

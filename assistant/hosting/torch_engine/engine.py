@@ -22,6 +22,7 @@ from assistant.hosting.torch_engine.loading import Loaded
 from assistant.hosting.torch_engine.prefixes import Prefixes, Shape
 from assistant.hosting.torch_engine.scoring import SCORED_AT_ONCE, score
 from assistant.hosting.torch_engine.tokenizer import FolderTokenizer
+from assistant.models.cpu_format import shown
 from assistant.prefixes import may_be_kept
 from assistant.wire import Usage
 
@@ -161,9 +162,11 @@ def _describe(loaded: Loaded, room: int) -> EngineInfo:
     wanted = loaded.spec.context_length
     window = min(own, wanted) if wanted else min(own, max(room, 1))
     held = loaded.spec.quantization if loaded.spec.quantization != "none" else str(loaded.dtype).removeprefix("torch.")
-    parts = ["torch", {"bfloat16": "bf16", "float32": "fp32"}.get(held, held), str(loaded.device)]
+    parts = ["torch", shown(held), str(loaded.device)]
     if quantization.held(loaded.spec.quantization) != loaded.spec.quantization:
         parts[1] += " held in 8 bits"
+    if loaded.why:
+        parts[1] += f" ({loaded.why})"
     if loaded.device.type == "cpu":
         parts.append(f"{loaded.threads} thread{'s' if loaded.threads > 1 else ''}")
     if sliding := getattr(loaded.config, "sliding_window", None):

@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, Pre
 
 from assistant.errors import AssistantError, ModelError
 from assistant.hosting.torch_engine import device as devices
-from assistant.hosting.torch_engine import kernel, memory, quantization
+from assistant.hosting.torch_engine import formats, kernel, memory, quantization
 from assistant.hosting.torch_engine.layouts import forward_of
 from assistant.hosting.torch_engine.network import Forward
 from assistant.hosting.torch_engine.tokenizer import FolderTokenizer
@@ -30,6 +30,7 @@ Report = Callable[[float], None]
 class Loaded:
     """A model ready to run.
 
+    spec: as it was settled (see `formats`), and why where that was left to us.
     forward: what computes; where weights are packed, `model` itself no longer can.
     config: of the text model, where a model has several.
     end_ids: every id that the folder's configuration calls an end.
@@ -37,6 +38,7 @@ class Loaded:
     """
 
     spec: ModelSpec
+    why: str
     model: PreTrainedModel
     forward: Forward
     tokenizer: FolderTokenizer
@@ -53,11 +55,12 @@ def load(spec: ModelSpec, report: Report) -> Loaded:
     report(0.0)
     check_folder(spec.path)
     device, threads = devices.choose(spec.device), devices.use_threads(spec.threads)
-    dtype = devices.dtype_of(spec, device, threads)
     tensors = memory.shapes(spec.path)
     free = memory.free_bytes(device)
-    memory.check_weights(spec, tensors, dtype, free)
-    with _quietly(report), _told_as_model_error(spec), memory.told_as_out_of_memory(f"Loading {spec.name}", free):
+    spec, why = formats.settled(spec, tensors, device, threads, free)
+    dtype = devices.dtype_of(spec, device, threads)
+    memory.check_weights(spec, tensors, device, dtype, free)
+    with quietly(report), told_as_model_error(spec), memory.told_as_out_of_memory(f"Loading {spec.name}", free):
         tokenizer = FolderTokenizer(spec.path)
         config = AutoConfig.from_pretrained(spec.path, local_files_only=True, trust_remote_code=False)
         model = _weights(spec, device, dtype)
@@ -68,7 +71,8 @@ def load(spec: ModelSpec, report: Report) -> Loaded:
     memory.give_back()
     report(1.0)
     text_config = config.get_text_config(decoder=True)
-    return Loaded(spec, model, forward, tokenizer, text_config, device, dtype, end_ids, memory.free_bytes(device), threads)
+    left = memory.free_bytes(device)
+    return Loaded(spec, why, model, forward, tokenizer, text_config, device, dtype, end_ids, left, threads)
 
 
 def _weights(spec: ModelSpec, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
@@ -103,12 +107,12 @@ def _end_ids(folder: Path, config: PreTrainedConfig) -> frozenset[int]:
 
 
 @contextmanager
-def _quietly(report: Report) -> Iterator[None]:
+def quietly(report: Report) -> Iterator[None]:
     """Keep transformers' bars and warnings off our streams, and turn its progress into ours."""
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    previous = transformers.logging.set_tqdm_hook(lambda _factory, args, _options: _Reporting(report, *args))
+    previous = transformers.logging.set_tqdm_hook(lambda _factory, args, _options: Reporting(report, *args))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -117,7 +121,7 @@ def _quietly(report: Report) -> Iterator[None]:
         transformers.logging.set_tqdm_hook(previous)
 
 
-class _Reporting:
+class Reporting:
     """Stands in for a progress bar over the tensors of a model."""
 
     def __init__(self, report: Report, items: Sized | None = None, *_: object) -> None:
@@ -130,7 +134,7 @@ class _Reporting:
             self._report(number / total)
             yield item
 
-    def __enter__(self) -> _Reporting:
+    def __enter__(self) -> Reporting:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -141,7 +145,7 @@ class _Reporting:
 
 
 @contextmanager
-def _told_as_model_error(spec: ModelSpec) -> Iterator[None]:
+def told_as_model_error(spec: ModelSpec) -> Iterator[None]:
     """Whatever a library makes of a folder that it cannot load is one line for the user."""
     try:
         yield

@@ -9,17 +9,18 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedConfig
 
 from assistant.errors import OutOfMemory
-from assistant.hosting.torch_engine.quantization import SMALLER, bytes_of, held
-from assistant.models import hardware
+from assistant.hosting.torch_engine.quantization import bytes_of, held, smaller
+from assistant.models import cpu_format, hardware
 from assistant.models.spec import ModelSpec
 
 # Left to activations, to the copy that concatenating a KV cache makes, and to everything else on the machine.
-RESERVE = 256 << 20
+RESERVE = cpu_format.RESERVE
 
 
 def free_bytes(device: torch.device) -> int:
@@ -46,11 +47,13 @@ def shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     for path in _weights(folder):
         with path.open("rb") as stream:
             header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-        found |= {name: tuple(row["shape"]) for name, row in header.items() if name != "__metadata__"}
+        found |= {name: _shape(row) for name, row in header.items() if name != "__metadata__"}
     return found
 
 
-def check_weights(spec: ModelSpec, tensors: Mapping[str, tuple[int, ...]], dtype: torch.dtype, free: int) -> None:
+def check_weights(
+    spec: ModelSpec, tensors: Mapping[str, tuple[int, ...]], device: torch.device, dtype: torch.dtype, free: int
+) -> None:
     """Refuse a model that cannot fit into `free` bytes, before anything of it is read.
 
     Raises:
@@ -59,8 +62,9 @@ def check_weights(spec: ModelSpec, tensors: Mapping[str, tuple[int, ...]], dtype
     needed = bytes_of(tensors, held(spec.quantization), dtype) + RESERVE
     if needed <= free:
         return
-    fitting = [way for way in SMALLER if bytes_of(tensors, way, dtype) + RESERVE <= free]
-    remedy = f"Use --quantization {fitting[0]}." if fitting and spec.quantization == "none" else "Choose a smaller model."
+    ways = smaller(spec.quantization, device)
+    fitting = [way for way in ways if bytes_of(tensors, held(way), dtype) + RESERVE <= free]
+    remedy = f"Use --quantization {fitting[0]}." if fitting else "Choose a smaller model."
     raise OutOfMemory(f"{spec.name} needs {gigabytes(needed)} of memory and {gigabytes(free)} are free.", remedy)
 
 
@@ -96,6 +100,12 @@ def give_back() -> None:
 def gigabytes(size: float) -> str:
     """A size for people: `30.9 GB`, or megabytes below one gigabyte."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def _shape(row: Mapping[str, Any]) -> tuple[int, ...]:
+    """The shape of a weight; of one in 4 bits, two numbers lie in each byte."""
+    *outer, last = row["shape"] or [1]
+    return (*outer, last * 2 if row["dtype"] == "U8" else last)
 
 
 def _weights(folder: Path) -> Iterable[Path]:

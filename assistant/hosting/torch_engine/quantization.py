@@ -18,7 +18,16 @@ BYTES: Mapping[str, float] = {"int8": 1.0, "int4": int4.BITS / 8, "bnb-8bit": 1.
 OURS: Mapping[str, Callable[[], QuantizationConfigMixin]] = {"int8": Int8Config, "int4": Int4Config}
 """Those of ours, which compute the rest in float32."""
 
-SMALLER: tuple[Quantization, ...] = ("bnb-8bit", "bnb-4bit")
+_SMALLER: Mapping[Quantization, tuple[Quantization, ...]] = {"none": ("int8", "int4"), "int8": ("int4",)}
+_SMALLER_ON_A_GPU: Mapping[Quantization, tuple[Quantization, ...]] = {
+    "none": ("bnb-8bit", "bnb-4bit"),
+    "bnb-8bit": ("bnb-4bit",),
+}
+
+
+def smaller(quantization: Quantization, device: torch.device) -> tuple[Quantization, ...]:
+    """The ways to hold weights there that take less memory, the one that takes most of it first."""
+    return (_SMALLER if device.type == "cpu" else _SMALLER_ON_A_GPU).get(quantization, ())
 
 
 def held(quantization: Quantization) -> Quantization:
