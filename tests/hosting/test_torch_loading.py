@@ -170,7 +170,7 @@ def test_a_model_that_cannot_fit_is_refused_before_it_is_read(tmp_path: Path) ->
     size = math.ceil(free / 1e9 * 1.2)
     with pytest.raises(OutOfMemory, match=r"needs .* GB of memory and .* are free") as caught:
         opened(giant(tmp_path / "giant", size))
-    assert caught.value.remedy == "Use --quantization bnb-8bit."
+    assert caught.value.remedy == "Use --quantization int8."
     with pytest.raises(OutOfMemory) as caught:
         opened(giant(tmp_path / "monster", size * 9), quantization="bnb-4bit")
     assert "smaller model" in caught.value.remedy
