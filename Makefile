@@ -7,6 +7,7 @@ Q ?= Write a small Python function that returns the n-th Fibonacci number, with 
 export QUESTION := $(value Q)
 unexport Q
 export ONLY ?=
+JOBS ?= 2
 MODE ?= plain
 CASES ?= quixbugs
 FIRST ?= 0
@@ -23,9 +24,9 @@ ask: ## Ask a model on this machine for a small Python function; Q="…" asks so
 	@scripts/bootstrap ask
 	@$(BIN)/assistant ask -y -- "$$QUESTION" </dev/null
 
-test: ## Run the tests.
+test: ## Run the tests, two files at a time; JOBS=4 runs more at a time, JOBS=0 one after the other.
 	@scripts/bootstrap test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 test-clients: ## Run the editor clients in the real editors, headless; installs the editors outside the clone.
 	@scripts/bootstrap test

@@ -393,7 +393,7 @@ def _read(terminal: int, end: str, again: str = "") -> str:
     """What the terminal shows up to `end`, or all of it; the keys `again` are pressed whenever it is silent for long."""
     shown = ""
     while not end or end not in shown:
-        while again and not select.select([terminal], [], [], 5)[0]:
+        while again and not select.select([terminal], [], [], 2)[0]:
             os.write(terminal, again.encode())
         try:
             chunk = os.read(terminal, 4096)
