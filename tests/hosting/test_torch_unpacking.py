@@ -22,6 +22,7 @@ from assistant.hosting.torch_engine.kv import empty
 from assistant.hosting.torch_engine.loading import Loaded, load
 from assistant.models import conversions
 from assistant.models.spec import ModelSpec
+from assistant.places import places
 from tests.hosting.gguf_files import ARCHITECTURES, write_gguf
 from tests.hosting.torch_streaming import spec_of
 from tests.tiny_models import tiny
@@ -90,6 +91,9 @@ def test_it_is_kept_privately_and_unpacked_once(tmp_path: Path, cache: Path) -> 
     assert not seen
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
     assert [one.folder for one in conversions.kept()] == [folder]
+    assert [(one.kind, one.what) for one in places() if one.path == folder] == [
+        ("models", "words in int8, unpacked for the torch engine")
+    ]
 
 
 def test_another_file_or_format_is_another_conversion(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ and vocabulary; a chat template in it is not carried over.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from transformers import AutoModelForCausalLM, GgufConfig, PreTrainedModel, mode
 from assistant.errors import ModelError, OutOfMemory
 from assistant.hosting.llama_gguf import Header, read_header
 from assistant.hosting.llama_vocabulary import read_vocabulary
+from assistant.hosting.torch_engine import device as devices
 from assistant.hosting.torch_engine import loading, memory
 from assistant.hosting.torch_engine.gguf_tokenizer import tokenizer_json
 from assistant.hosting.torch_engine.quantization import BYTES, OURS
@@ -34,6 +37,7 @@ from assistant.models.spec import ModelSpec
 
 Report = Callable[[float], None]
 
+_HEADER = 512 << 20
 _ARCHITECTURES = ("llama", "qwen2", "starcoder2")
 _LEAVE_OUT = "Leave --quantization out: llama.cpp runs it."
 
@@ -66,9 +70,11 @@ def _convert(spec: ModelSpec, report: Report) -> None:
     _check_network(spec, header, sizes)
     vocabulary = read_vocabulary(header.metadata, spec.name)
     _check_room(spec, sizes)
+    devices.use_threads(spec.threads)
     free = memory.free_bytes(torch.device("cpu"))
     with conversions.making(spec) as draft:
-        with loading.told_as_model_error(spec), memory.told_as_out_of_memory(f"Unpacking {spec.name}", free):
+        shortage = memory.told_as_out_of_memory(f"Unpacking {spec.name}", free)
+        with loading.told_as_model_error(spec), shortage, _read_once():
             tokenizer = tokenizer_json(spec.path, header.metadata, vocabulary)
             model = _unpacked(spec, report)
             rounded(model, spec.quantization)
@@ -93,7 +99,8 @@ def _check_network(spec: ModelSpec, header: Header, sizes: Mapping[str, int]) ->
 
 def _check_room(spec: ModelSpec, sizes: Mapping[str, int]) -> None:
     everything, largest = sum(sizes.values()), max(sizes.values(), default=0)
-    needed = 2 * everything + 10 * largest + memory.RESERVE  # bfloat16, and one tensor twice in float32 on its way there
+    # All in bfloat16, one tensor twice in float32 on its way there, and the header as its reader holds it.
+    needed = 2 * everything + 10 * largest + _HEADER + memory.RESERVE
     free = memory.free_bytes(torch.device("cpu"))
     if needed > free:
         raise OutOfMemory(
@@ -134,6 +141,18 @@ def _save(model: PreTrainedModel, spec: ModelSpec, ends: list[int], draft: Path)
         if number is None:
             raise
         raise OSError(int(number[1]), os.strerror(int(number[1])), str(draft)) from error
+
+
+@contextmanager
+def _read_once() -> Iterator[None]:
+    """Without this, transformers reads the header three times and makes the table of names anew for every module."""
+    library: Any = importlib.import_module("gguf")
+    before = library.GGUFReader, library.get_tensor_name_map
+    library.GGUFReader, library.get_tensor_name_map = map(cache, before)
+    try:
+        yield
+    finally:
+        library.GGUFReader, library.get_tensor_name_map = before
 
 
 @contextmanager
