@@ -158,9 +158,14 @@ class Scheduler:
             lane.pause()
             return ticket.cancelled.is_set()
 
+        def over(last: BaseException | None) -> None:
+            # Whoever hears that the stream is over finds its slot free.
+            self._ended(ticket, lane)
+            news.put_nowait(last)
+
         def drive() -> None:
-            _drive(work, asked, lambda item: loop.call_soon_threadsafe(news.put_nowait, item))
-            loop.call_soon_threadsafe(self._ended, ticket, lane)
+            last = _drive(work, asked, lambda item: loop.call_soon_threadsafe(news.put_nowait, item))
+            loop.call_soon_threadsafe(over, last)
 
         ticket.working = True
         if ticket.lane is not None:
@@ -236,15 +241,12 @@ class Scheduler:
 
 
 def _drive(
-    work: Callable[[Callable[[], bool]], Iterator[Item]],
-    cancelled: Callable[[], bool],
-    tell: Callable[[Item | BaseException | None], object],
-) -> None:
-    """Tell every item, then None, or the error that ended it; it is raised again where the request is answered."""
+    work: Callable[[Callable[[], bool]], Iterator[Item]], cancelled: Callable[[], bool], tell: Callable[[Item], object]
+) -> BaseException | None:
+    """Tell every item; gives the error that ended it, which is raised again where the request is answered."""
     try:
         for item in work(cancelled):
             tell(item)
     except BaseException as error:
-        tell(error)
-    else:
-        tell(None)
+        return error
+    return None
