@@ -20,6 +20,7 @@ from assistant.hosting.torch_engine import formats, layouts
 from assistant.hosting.torch_engine.engine import TorchEngine
 from assistant.hosting.torch_engine.loading import Loaded, load
 from assistant.hosting.torch_engine.memory import RESERVE
+from assistant.hosting.torch_engine.quantization import bytes_of
 from assistant.hosting.weights import identity
 from assistant.models import cpu_speed
 from assistant.models.cpu_format import ARCHITECTURES, SMALL
@@ -158,3 +159,11 @@ def large(folder: Path) -> Path:
         torch.manual_seed(5)
         transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).save_pretrained(folder)
     return folder
+
+
+def test_embeddings_and_heads_are_counted_as_they_are_held():
+    body, embedding, head = {"model.layers.0.mlp.up_proj.weight": (64, 32)}, {"model.embed_tokens.weight": (100, 32)}, (100, 32)
+    for shapes in (body | embedding, body | embedding | {"lm_head.weight": head}):
+        assert bytes_of(shapes, "int8", torch.float32) == 64 * 32 + 3 * 100 * 32
+    assert bytes_of(body | embedding, "bnb-8bit", torch.bfloat16) == 64 * 32 + 2 * 100 * 32
+    assert bytes_of(body | embedding, "none", torch.float32) == 4 * (64 * 32 + 100 * 32)

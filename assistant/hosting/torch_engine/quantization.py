@@ -18,6 +18,8 @@ BYTES: Mapping[str, float] = {"int8": 1.0, "int4": int4.BITS / 8, "bnb-8bit": 1.
 OURS: Mapping[str, Callable[[], QuantizationConfigMixin]] = {"int8": Int8Config, "int4": Int4Config}
 """Those of ours, which compute the rest in float32."""
 
+_BESIDE = {"embed": 2, "wte": 2, "lm_head": 1}  # bytes of a number
+
 _SMALLER: Mapping[Quantization, tuple[Quantization, ...]] = {"none": ("int8", "int4"), "int8": ("int4",)}
 _SMALLER_ON_A_GPU: Mapping[Quantization, tuple[Quantization, ...]] = {
     "none": ("bnb-8bit", "bnb-4bit"),
@@ -47,10 +49,20 @@ def config_of(quantization: Quantization, dtype: torch.dtype) -> QuantizationCon
 
 
 def bytes_of(shapes: Mapping[str, tuple[int, ...]], quantization: Quantization, dtype: torch.dtype) -> int:
-    """Memory that tensors of these names and shapes take; embeddings, head, norms and biases are never quantised."""
+    """Memory that tensors of these names and shapes take.
+
+    bitsandbytes leaves embeddings and head as they are; ours hold embeddings in bfloat16, and the head in 8 bits even where it
+    shares the embedding's weight.
+    """
     total = 0.0
     for name, shape in shapes.items():
-        linear = len(shape) == 2 and not any(part in name for part in ("embed", "wte", "wpe", "lm_head"))
-        each = BYTES[quantization] if linear and quantization in BYTES else dtype.itemsize
+        kind = next((kind for kind in ("embed", "wte", "wpe", "lm_head") if kind in name), "")
+        each: float = dtype.itemsize
+        if len(shape) == 2 and not kind:
+            each = BYTES.get(quantization, each)
+        elif quantization in OURS:
+            each = _BESIDE.get(kind, each)
+            if kind in ("embed", "wte") and not any("lm_head" in other for other in shapes):
+                each += _BESIDE["lm_head"]
         total += torch.Size(shape).numel() * each
     return int(total)
