@@ -2,7 +2,8 @@
 
 transformers isolates packed dialogues with a mask over the whole block, so that the kernel computes every pair of tokens of it.
 On a CPU each dialogue goes through the causal kernel by itself instead: the numbers are the same, in a third of the time on
-blocks of 1,024 tokens with three to five dialogues.  On GPUs flash attention does this in one kernel.
+blocks of 1,024 tokens with three to five dialogues; where all heads share one key, `multi_query` is quicker still.  On GPUs
+flash attention does this in one kernel.
 """
 
 from __future__ import annotations

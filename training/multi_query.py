@@ -1,8 +1,8 @@
 """Multi-query attention on a CPU, dialogue by dialogue: the heads of 64 tokens are the rows of one product.
 
 Torch's kernel for CPUs goes head by head, in small products, and computes the weights a second time in its backward pass.
-Where all heads share one key and one value, forward and backward pass together take half of its time for 1,024 tokens and two
-thirds for 256, at the price of keeping the weights in between.
+Where all heads share one key and one value, forward and backward pass together take two thirds of its time for 1,024 tokens and
+three quarters for 256, at the price of keeping the weights in between.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class Packed:
         return [(self.ids[span], self.trained[span]) for span in spans]
 
     def pairs(self, block: int) -> int:
-        """Pairs of tokens in the same dialogue of a block: in these alone the work on full blocks differs."""
+        """Pairs of tokens in the same dialogue of a block, in which the work on full blocks differs most."""
         borders = self.borders[int(self.blocks[block]) : int(self.blocks[block + 1]) + 1]
         return int(np.square(np.diff(borders)).sum())
 

@@ -98,10 +98,9 @@ def verify(options: argparse.Namespace) -> int:
 
 def remove(options: argparse.Namespace) -> int:
     """Delete a downloaded model, or forget a name."""
-    if registry.lookup(options.name):
-        own = registry.lookup(options.name)
+    if own := registry.lookup(options.name):
         registry.forget(options.name)
-        freed = conversions.remove(options.name.casefold(), own.path) if own else 0
+        freed = conversions.remove(options.name.casefold(), own.path)
         unpacked = f"; what was unpacked of it is removed ({size_text(freed)} freed)" if freed else ""
         print(f"{options.name} is forgotten; its files were not touched{unpacked}.")
         return 0

@@ -14,7 +14,7 @@ ROWS, WIDTH = 96, 32
 
 def small(**keys):
     torch.manual_seed(0)
-    sizes = {"n_embd": WIDTH, "n_layer": 2, "n_head": 4, "n_positions": 64, "initializer_range": 0.3}
+    sizes = {"n_embd": WIDTH, "n_layer": 2, "n_head": 4, "initializer_range": 0.3, "n_positions": keys.pop("n_positions", 64)}
     dropouts = {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
     return GPTBigCodeForCausalLM(GPTBigCodeConfig(vocab_size=ROWS, bos_token_id=0, eos_token_id=0, **sizes, **dropouts, **keys))
 
@@ -118,9 +118,22 @@ def test_multi_query_attention_keeps_to_where_it_is_right_quick_and_small():
     assert not multi_query.suits(query, key, 0.0, [4000])  # 128 MB of weights
 
 
-def test_a_model_trains_through_multi_query_attention_as_through_the_mask(monkeypatch):
-    monkeypatch.setattr(multi_query, "_LONG_ENOUGH", 0)
-    test_attention_by_dialogue_gives_the_losses_and_gradients_of_the_mask("gpt_bigcode")
+def test_a_model_trains_through_multi_query_attention_as_through_the_mask():
+    lengths = (170, 230)
+    positions = torch.cat([torch.arange(one) for one in lengths])[None]
+    ids = torch.randint(1, ROWS, (1, 400), generator=torch.Generator().manual_seed(3))
+    found = []
+    for isolated in (False, True):
+        model = small(n_positions=400)
+        if isolated:
+            attention.isolate(model)
+        loss = TrainedLoss(model, 64)(ids, positions, ids.roll(-1, 1))
+        loss.backward()
+        found.append((loss, [one.grad for one in model.parameters()]))
+    (loss, gradients), (other, others) = found
+    assert multi_query.suits(torch.zeros(400, 4, 8), torch.zeros(400, 1, 8), 0.0, lengths)
+    assert torch.allclose(loss, other, rtol=1e-5)
+    assert all(torch.allclose(one, two, atol=1e-3, rtol=1e-3) for one, two in zip(gradients, others, strict=True))
 
 
 @pytest.mark.parametrize(
